@@ -1,0 +1,94 @@
+//! The front door: every request passes the same checks in the order of the contract, and every answer leaves the
+//! same way.
+//!
+//! `401`, then `403` by role or scope, then the form (`415`, `413`, `400`); what depends on the route (`422`, the key,
+//! `404`, replay, business) is the handler's.
+
+mod answer;
+mod credentials;
+pub(crate) mod json;
+mod pass;
+mod query;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use actix_web::web::{self, ServiceConfig};
+use async_trait::async_trait;
+use credit_core::ports::StoreError;
+use credit_core::ports::keys::KeyedHash;
+use credit_core::{IdSource, Principal};
+
+use crate::route::Route;
+pub use answer::{not_found, refuse_body};
+
+/// Why a credential was not accepted.
+#[derive(Debug, Clone)]
+pub enum AuthFailure {
+    /// It is not good, or not any more.
+    Invalid,
+    /// Whether it is good cannot be known now.
+    Unavailable(StoreError),
+}
+
+/// Knows whose credential it is. One for tokens (users), one for API keys (here).
+#[async_trait]
+pub trait Authenticator: Send + Sync {
+    /// The caller behind a credential.
+    async fn authenticate(&self, credential: &str) -> Result<Principal, AuthFailure>;
+}
+
+/// Tells whether the module behind a route can answer.
+pub trait Gate: Send + Sync {
+    /// False while the module is not initialised.
+    fn is_open(&self) -> bool;
+}
+
+/// What the front door needs.
+pub struct FrontDoor {
+    /// Access tokens.
+    pub tokens: Arc<dyn Authenticator>,
+    /// API keys.
+    pub api_keys: Arc<dyn Authenticator>,
+    /// New request ids.
+    pub ids: Arc<dyn IdSource>,
+    /// Seals cursors.
+    pub cursor_key: Arc<dyn KeyedHash>,
+    /// Proxies whose `X-Forwarded-For` counts.
+    pub trusted_proxies: TrustedProxies,
+}
+
+/// Networks whose forwarded headers count.
+#[derive(Debug, Clone, Default)]
+pub struct TrustedProxies(Vec<(IpAddr, u8)>);
+
+/// Registers the routes of a module behind its gate. Other methods on the same paths answer `405`.
+pub fn register(
+    config: &mut ServiceConfig,
+    door: &Arc<FrontDoor>,
+    gate: &Arc<dyn Gate>,
+    routes: &[Arc<Route>],
+) {
+    let mut paths: Vec<&'static str> = Vec::new();
+    for route in routes {
+        if !paths.contains(&route.path) {
+            paths.push(route.path);
+        }
+    }
+    for path in paths {
+        let here: Vec<Arc<Route>> = routes.iter().filter(|route| route.path == path).cloned().collect();
+        let allow = answer::allow_header(&here);
+        let mut resource = web::resource(path);
+        for route in here {
+            let (door, gate) = (door.clone(), gate.clone());
+            let method = pass::actix_method(route.method);
+            resource = resource.route(web::method(method).to(move |request, payload| {
+                pass::pass(door.clone(), gate.clone(), route.clone(), request, payload)
+            }));
+        }
+        let door = door.clone();
+        config.service(resource.default_service(web::to(move |request| {
+            answer::method_not_allowed(door.clone(), allow.clone(), request)
+        })));
+    }
+}

@@ -1,0 +1,192 @@
+//! One request on its way in and out.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_MATCH};
+use actix_web::web::{Bytes, BytesMut, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use credit_core::{Code, Problem};
+use futures_util::{FutureExt, StreamExt};
+use serde_json::{Map, Value};
+use tracing::Instrument;
+
+use super::answer::{self, REQUEST_ID};
+use super::{FrontDoor, Gate, credentials, json, query};
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::route::{Body, Method, Route};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+pub(super) fn actix_method(method: Method) -> actix_web::http::Method {
+    match method {
+        Method::Get => actix_web::http::Method::GET,
+        Method::Post => actix_web::http::Method::POST,
+        Method::Put => actix_web::http::Method::PUT,
+        Method::Patch => actix_web::http::Method::PATCH,
+        Method::Delete => actix_web::http::Method::DELETE,
+    }
+}
+
+/// Takes a request through the checks to its handler and the answer out again. A panic in a handler is a `500` for this
+/// caller and nobody else.
+pub(super) async fn pass(
+    door: Arc<FrontDoor>,
+    gate: Arc<dyn Gate>,
+    route: Arc<Route>,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let started = Instant::now();
+    let id = request_id(&door, &request);
+    let span = tracing::info_span!(
+        "request",
+        request_id = %id,
+        trace_id = trace_id(&request),
+        method = route.method.as_str(),
+        route = route.path
+    );
+    let work = AssertUnwindSafe(admit(&door, &gate, &route, &request, payload, &id)).catch_unwind();
+    let outcome = work.instrument(span.clone()).await.unwrap_or_else(|_| {
+        tracing::error!(parent: &span, "a handler panicked");
+        Err(Problem::new(Code::Internal))
+    });
+    let response = match outcome {
+        Ok(reply) => answer::reply(reply, &id),
+        Err(problem) => {
+            if problem.code().status() >= 500 {
+                tracing::warn!(parent: &span, code = %problem.code(), detail = problem.detail(), "a call failed");
+            }
+            answer::problem(&problem, request.path(), &id)
+        }
+    };
+    let elapsed = started.elapsed();
+    crate::metrics::record_request(&route, response.status().as_u16(), elapsed);
+    tracing::debug!(
+        parent: &span,
+        status = response.status().as_u16(),
+        micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+        "answered"
+    );
+    response
+}
+
+async fn admit(
+    door: &FrontDoor,
+    gate: &Arc<dyn Gate>,
+    route: &Arc<Route>,
+    request: &HttpRequest,
+    payload: Payload,
+    id: &str,
+) -> Result<Reply, Problem> {
+    if !gate.is_open() {
+        return Err(Problem::new(Code::ModuleUnavailable).retry_after(5));
+    }
+    let principal = credentials::identify(door, route.access, request).await?;
+    let body = read_body(route, request, payload).await?;
+    let query = query::parse(route, request.query_string())?;
+    let header = |name: &HeaderName| request.headers().get(name).map(|value| value.as_bytes().to_vec());
+    let handler = route.handler.clone();
+    handler(Request {
+        route: route.clone(),
+        principal,
+        path: request.path().to_owned(),
+        path_parameters: request
+            .match_info()
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        query,
+        body,
+        idempotency_key: header(&IDEMPOTENCY_KEY),
+        if_match: header(&IF_MATCH).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+        request_id: id.to_owned(),
+        client: credentials::client(door, request),
+        cursor_key: door.cursor_key.clone(),
+    })
+    .await
+}
+
+/// `415`, then `413`, then `400 malformed_json`.
+async fn read_body(route: &Route, request: &HttpRequest, payload: Payload) -> Result<Value, Problem> {
+    let (limit, may_be_empty) = match route.body {
+        Body::None => return Ok(Value::Null),
+        Body::Json { limit, .. } => (limit, false),
+        Body::OptionalJson { limit, .. } => (limit, true),
+    };
+    let has_type = request.headers().contains_key(CONTENT_TYPE);
+    if has_type && !is_json(request) {
+        return Err(Problem::new(Code::UnsupportedMediaType));
+    }
+    let bytes = collect(request, payload, limit).await?;
+    if bytes.is_empty() && may_be_empty {
+        return Ok(Value::Object(Map::new()));
+    }
+    if !has_type {
+        return Err(Problem::new(Code::UnsupportedMediaType));
+    }
+    json::parse_strict(&bytes).map_err(|error| {
+        let place = format!("line {}, column {}", error.line(), error.column());
+        Problem::because(Code::MalformedJson, format!("The body is not JSON with each name once ({place})."))
+    })
+}
+
+fn is_json(request: &HttpRequest) -> bool {
+    let Some(value) = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
+    let mut parts = value.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let utf8 = parts.all(|part| {
+        let lower = part.to_ascii_lowercase();
+        !lower.starts_with("charset=")
+            || matches!(lower.trim_start_matches("charset=").trim_matches('"'), "utf-8" | "utf8")
+    });
+    utf8 && essence.eq_ignore_ascii_case("application/json")
+}
+
+async fn collect(request: &HttpRequest, mut payload: Payload, limit: usize) -> Result<Bytes, Problem> {
+    let too_large =
+        || Problem::because(Code::PayloadTooLarge, format!("A body here has at most {limit} bytes."));
+    let announced =
+        request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let broken = |_| Problem::because(Code::MalformedJson, "The body broke off.");
+    let Some(first) = payload.next().await else { return Ok(Bytes::new()) };
+    let first = first.map_err(broken)?;
+    if first.len() > limit {
+        return Err(too_large());
+    }
+    if announced == Some(first.len()) {
+        return Ok(first);
+    }
+    let mut body = BytesMut::from(&first[..]);
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(broken)?;
+        if body.len() + chunk.len() > limit {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// The caller's own request id if it is 1 to 128 of `[A-Za-z0-9._-]`, else a new one.
+pub(super) fn request_id(door: &FrontDoor, request: &HttpRequest) -> String {
+    let own = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|text| {
+        (1..=128).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+    });
+    own.map_or_else(|| format!("{:032x}", door.ids.mint()), str::to_owned)
+}
+
+/// The trace id of a W3C `traceparent`: `00-<32 hex>-<16 hex>-<2 hex>`.
+fn trace_id(request: &HttpRequest) -> Option<&str> {
+    let value = request.headers().get("traceparent")?.to_str().ok()?;
+    let id = value.split('-').nth(1)?;
+    (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
+}
