@@ -144,7 +144,6 @@ impl<'a> Members<'a> {
     }
 
     /// A member that may be absent or null.
-    #[expect(clippy::option_option, reason = "outer: without fault; inner: there")]
     pub fn optional<T: FormValue>(&self, name: &str, faults: &mut Faults) -> Option<Option<T>> {
         match self.members.get(name) {
             None | Some(Value::Null) => Some(None),
@@ -153,7 +152,6 @@ impl<'a> Members<'a> {
     }
 
     /// A member that may be absent, null or there.
-    #[expect(clippy::option_option, reason = "outer: without fault; middle: named; inner: not null")]
     pub fn patched<T: FormValue>(&self, name: &str, faults: &mut Faults) -> Option<Option<Option<T>>> {
         match self.members.get(name) {
             None => Some(None),

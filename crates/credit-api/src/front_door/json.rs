@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 /// Parses one JSON value; a name that stands twice in an object is an error, since parsers disagree on which one
 /// counts (RFC 8259 §4).
-pub fn parse_strict(bytes: &[u8]) -> Result<Value, serde_json::Error> {
+pub(crate) fn parse_strict(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = Strict.deserialize(&mut deserializer)?;
     deserializer.end()?;
@@ -70,7 +70,7 @@ impl<'de> Visitor<'de> for Strict {
 
 /// The fingerprint of a request for its idempotency key: method, path and what the body means, whatever its white
 /// space, escapes and order of names. 128 bits of SHA-256.
-pub fn fingerprint(method: &str, path: &str, body: &Value) -> u128 {
+pub(crate) fn fingerprint(method: &str, path: &str, body: &Value) -> u128 {
     let mut hasher = Sha256::new();
     hasher.update(method.as_bytes());
     hasher.update([0]);

@@ -20,7 +20,7 @@ use credit_core::ports::keys::KeyedHash;
 use credit_core::{IdSource, Principal};
 
 use crate::route::Route;
-pub use answer::{not_found, refuse_body};
+pub use answer::{body as problem_body, not_found, refuse_body};
 
 /// Why a credential was not accepted.
 #[derive(Debug, Clone)]

@@ -1,0 +1,5 @@
+//! What can be asked of `connection_api`.
+
+mod apps;
+
+pub use apps::Apps;

@@ -1,0 +1,3 @@
+//! What `connection_api` keeps: documents of the installation, under [`AppId::SYSTEM`](credit_core::AppId::SYSTEM).
+
+pub(crate) mod apps;

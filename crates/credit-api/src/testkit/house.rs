@@ -1,0 +1,213 @@
+//! Modules behind a front door, in memory.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use actix_web::dev::Service;
+use actix_web::{App, test, web};
+use bytes::Bytes;
+use credit_core::ports::keys::KeyedHash;
+use credit_core::{IdSource, uuid_v7};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::TestAuthenticator;
+use crate::WebModule;
+use crate::front_door::{self, Authenticator, FrontDoor, Gate, TrustedProxies};
+
+/// Says what stands behind the door.
+pub struct TestHouseBuilder {
+    modules: Vec<Arc<dyn WebModule>>,
+    tokens: Arc<dyn Authenticator>,
+    api_keys: Arc<dyn Authenticator>,
+    trusted_proxies: TrustedProxies,
+}
+
+/// A house that answers.
+pub struct TestHouse {
+    ask: Box<dyn Fn(test::TestRequest) -> Asking>,
+}
+
+type Asking = Pin<Box<dyn Future<Output = TestAnswer>>>;
+
+/// What it answered.
+#[derive(Debug, Clone)]
+pub struct TestAnswer {
+    /// The status.
+    pub status: u16,
+    /// Headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl TestHouse {
+    /// A house with these modules, in the order of their dependencies.
+    pub fn with(modules: Vec<Arc<dyn WebModule>>) -> TestHouseBuilder {
+        TestHouseBuilder {
+            modules,
+            tokens: Arc::new(TestAuthenticator::default()),
+            api_keys: Arc::new(TestAuthenticator::default()),
+            trusted_proxies: TrustedProxies::default(),
+        }
+    }
+
+    /// Calls it. A body is sent as JSON, unless a header says `content-type`.
+    pub async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> TestAnswer {
+        let bytes = body.map(|body| serde_json::to_vec(body).expect("JSON"));
+        let mut all = headers.to_vec();
+        if body.is_some() && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+            all.push(("content-type", "application/json"));
+        }
+        self.call_raw(method, path, &all, bytes.unwrap_or_default()).await
+    }
+
+    /// Calls it with these very bytes and headers.
+    pub async fn call_raw(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> TestAnswer {
+        let method = method.parse().expect("a method");
+        let peer: SocketAddr = ([127, 0, 0, 1], 40_000).into();
+        let mut request =
+            test::TestRequest::default().method(method).uri(path).peer_addr(peer).set_payload(body.into());
+        for (name, value) in headers {
+            request = request.append_header((*name, *value));
+        }
+        (self.ask)(request).await
+    }
+
+    /// `GET` as a user with this token.
+    pub async fn get(&self, path: &str, token: &str) -> TestAnswer {
+        self.call("GET", path, &[("authorization", &format!("Bearer {token}"))], None).await
+    }
+
+    /// `POST` as a user with this token.
+    pub async fn post(&self, path: &str, token: &str, body: &Value) -> TestAnswer {
+        self.call("POST", path, &[("authorization", &format!("Bearer {token}"))], Some(body)).await
+    }
+}
+
+impl TestAnswer {
+    /// The body as JSON; null if there is none.
+    pub fn json(&self) -> Value {
+        if self.body.is_empty() {
+            return Value::Null;
+        }
+        serde_json::from_slice(&self.body).expect("the body is JSON")
+    }
+
+    /// A header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The `code` of a problem; empty if it is none.
+    pub fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+impl TestHouseBuilder {
+    /// Knows these tokens.
+    #[must_use]
+    pub fn tokens(mut self, tokens: Arc<dyn Authenticator>) -> Self {
+        self.tokens = tokens;
+        self
+    }
+
+    /// Knows these API keys.
+    #[must_use]
+    pub fn api_keys(mut self, api_keys: Arc<dyn Authenticator>) -> Self {
+        self.api_keys = api_keys;
+        self
+    }
+
+    /// Believes these proxies.
+    #[must_use]
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.trusted_proxies = proxies;
+        self
+    }
+
+    /// Initialises the modules and opens the door. Panics if a module cannot be initialised.
+    pub async fn open(self) -> TestHouse {
+        let door = Arc::new(FrontDoor {
+            tokens: self.tokens,
+            api_keys: self.api_keys,
+            ids: Arc::new(CountedIds::default()),
+            cursor_key: Arc::new(PlainHash),
+            trusted_proxies: self.trusted_proxies,
+        });
+        for module in &self.modules {
+            module.initialise().await.unwrap_or_else(|error| panic!("{}: {error}", module.name()));
+        }
+        let modules = self.modules;
+        let service = test::init_service(App::new().configure(|config| {
+            for module in &modules {
+                let gate: Arc<dyn Gate> = Arc::new(Open);
+                front_door::register(config, &door, &gate, &module.routes());
+            }
+            let door = door.clone();
+            config.default_service(web::to(move |request| front_door::not_found(door.clone(), request)));
+        }))
+        .await;
+        TestHouse {
+            ask: Box::new(move |request| {
+                let answering = service.call(request.to_request());
+                Box::pin(async move {
+                    let answer = answering.await.expect("the door answers every failure itself");
+                    let status = answer.status().as_u16();
+                    let headers = answer
+                        .headers()
+                        .iter()
+                        .map(|(name, value)| {
+                            (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+                        })
+                        .collect();
+                    TestAnswer { status, headers, body: test::read_body(answer).await }
+                })
+            }),
+        }
+    }
+}
+
+struct Open;
+
+impl Gate for Open {
+    fn is_open(&self) -> bool {
+        true
+    }
+}
+
+/// Request ids that count.
+#[derive(Default)]
+struct CountedIds(AtomicU64);
+
+impl IdSource for CountedIds {
+    fn mint(&self) -> u128 {
+        uuid_v7(0, 0, self.0.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+struct PlainHash;
+
+impl KeyedHash for PlainHash {
+    fn hash(&self, purpose: &str, text: &str) -> [u8; 32] {
+        Sha256::digest(format!("{purpose}|{text}")).into()
+    }
+}
