@@ -55,7 +55,7 @@ codes! {
     OverdraftInUse "overdraft_in_use" 409 "The overdraft is in use" "Bring credits in first, or set a higher limit.";
     GrantNotActive "grant_not_active" 409 "Nothing of the lot is free to void" "It is spent, held, expired or voided already.";
     HoldNotActive "hold_not_active" 409 "The hold is not active" "It is captured, released or expired; create another one.";
-    ExternalIdReused "external_id_reused" 409 "The external_id belongs to another purchase" "Each payment's id can buy once; see the purchase it made.";
+    ExternalIdReused "external_id_reused" 409 "The external id belongs to another purchase" "Each payment's id can buy once; see the purchase it made.";
     IdempotencyInProgress "idempotency_in_progress" 409 "The first call with this key is still running" "Repeat the call in a moment with the same key.";
     Conflict "conflict" 409 "Somebody else changed it at the same time" "Read it again and repeat the call.";
     VersionMismatch "version_mismatch" 412 "It has moved on" "Read it again and send its present version in `If-Match`.";
@@ -102,7 +102,7 @@ impl fmt::Display for Code {
 pub struct Fault {
     /// RFC 6901 pointer into the body, or the name of the parameter.
     pub pointer: String,
-    /// Stable, snake_case: `required`, `unknown_field`, `invalid_type`, `out_of_range`, `invalid_format`, …
+    /// Stable, `snake_case`: `required`, `unknown_field`, `invalid_type`, `out_of_range`, `invalid_format`, …
     pub code: &'static str,
     /// A sentence.
     pub detail: String,

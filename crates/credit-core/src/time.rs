@@ -75,11 +75,13 @@ impl Timestamp {
     }
 
     /// Later by `milliseconds`, clamped.
+    #[must_use]
     pub const fn plus_millis(self, milliseconds: i64) -> Self {
         Self::from_millis(self.0.saturating_add(milliseconds))
     }
 
     /// Later by `seconds`, clamped.
+    #[must_use]
     pub const fn plus_seconds(self, seconds: i64) -> Self {
         self.plus_millis(seconds.saturating_mul(1000))
     }

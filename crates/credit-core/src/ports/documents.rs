@@ -24,6 +24,17 @@ pub struct Index {
     pub unique: bool,
 }
 
+impl Collection {
+    /// A declared index.
+    ///
+    /// # Panics
+    /// If there is none of this name: the module that owns the collection has a fault.
+    pub fn declared_index(&self, name: &str) -> &Index {
+        let found = self.indexes.iter().find(|index| index.name == name);
+        found.unwrap_or_else(|| panic!("{} declares no index {name}", self.name))
+    }
+}
+
 /// An order-preserving key of several parts. Text compares by bytes, numbers by value, and a key of fewer parts
 /// sorts before every longer one that begins with it, so that a key is also a prefix.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -87,7 +98,7 @@ impl Key {
 /// A kept document. The body is JSON; the store does not look inside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// Unique in its application and collection.
+    /// Unique in its application and collection; not empty, without 0x00.
     pub id: String,
     /// Counts writes from 1; for views, the journal sequence that it shows.
     pub version: u64,
@@ -131,6 +142,23 @@ impl Batch {
     pub fn and(mut self, write: Write) -> Self {
         self.writes.push(write);
         self
+    }
+
+    /// For adapters, before anything else: every key names a declared index.
+    ///
+    /// # Panics
+    /// If one does not: the module that made the batch has a fault.
+    pub fn assert_declared(&self) {
+        for write in &self.writes {
+            if let Write::Insert { collection, keys, .. }
+            | Write::Replace { collection, keys, .. }
+            | Write::Put { collection, keys, .. } = write
+            {
+                for (index, _) in keys {
+                    collection.declared_index(index);
+                }
+            }
+        }
     }
 }
 
@@ -211,6 +239,16 @@ impl Query {
         }
     }
 
+    /// For adapters, before anything else: the index is declared.
+    ///
+    /// # Panics
+    /// If it is not: the module that asks has a fault.
+    pub fn assert_declared(&self) {
+        if let Some(index) = self.index {
+            self.collection.declared_index(index);
+        }
+    }
+
     /// Largest first.
     #[must_use]
     pub fn descending(mut self) -> Self {
@@ -222,6 +260,25 @@ impl Query {
 /// The place of a row in its query: the bytes of its key followed by 0x00 and the id (by id: the id alone).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(pub Vec<u8>);
+
+impl Position {
+    /// Of a row in an index.
+    pub fn of_key(key: &[u8], id: &str) -> Self {
+        let mut bytes = Vec::with_capacity(key.len() + 1 + id.len());
+        bytes.extend_from_slice(key);
+        bytes.push(0);
+        bytes.extend_from_slice(id.as_bytes());
+        Self(bytes)
+    }
+
+    /// The key and the id of a row in an index. Ids have no 0x00, so that the last one is the border.
+    pub fn split(&self) -> (&[u8], &[u8]) {
+        match self.0.iter().rposition(|byte| *byte == 0) {
+            Some(border) => (&self.0[..border], &self.0[border + 1..]),
+            None => (&self.0, &[]),
+        }
+    }
+}
 
 /// One row of a query's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

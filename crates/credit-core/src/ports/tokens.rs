@@ -22,7 +22,7 @@ pub struct AccessClaims {
 #[error("the access token is not valid")]
 pub struct InvalidToken;
 
-/// Signs and verifies access tokens (JWT, EdDSA, `typ: at+jwt`, RFC 9068).
+/// Signs and verifies access tokens (JWT, `EdDSA`, `typ: at+jwt`, RFC 9068).
 pub trait TokenSigner: Send + Sync {
     /// Signs with the newest key.
     fn sign(&self, claims: &AccessClaims) -> String;

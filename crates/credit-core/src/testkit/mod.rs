@@ -1,1 +1,33 @@
-//! Being written.
+//! For tests: the contract suites that are the specification of a store, the differential run between two stores,
+//! and doubles for the other ports. Nothing here is fit to keep a secret.
+
+pub mod differential;
+pub mod documents_contract;
+pub mod journal_contract;
+
+mod clock;
+mod dice;
+mod ids;
+mod keys;
+mod passwords;
+mod tokens;
+
+pub use clock::TestClock;
+pub use dice::Dice;
+pub use ids::CountingIds;
+pub use keys::{CountingSecrets, PlainSealer, TestKeyedHash};
+pub use passwords::PlainPasswords;
+pub use tokens::TestTokens;
+
+/// One `#[tokio::test]` per promise of a suite. Used by the two macros that name the promises.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! contract_tests {
+    ($suite:ident, $factory:expr, [$($promise:ident,)*]) => {$(
+        #[tokio::test]
+        async fn $promise() {
+            let (store, _alive) = $factory().await;
+            $crate::testkit::$suite::$promise(store).await;
+        }
+    )*};
+}
