@@ -134,13 +134,11 @@ impl<'a> Members<'a> {
 
     /// A member that must be there.
     pub fn required<T: FormValue>(&self, name: &str, faults: &mut Faults) -> Option<T> {
-        match self.members.get(name) {
-            Some(value) => T::read(value, &self.pointer_to(name), faults),
-            None => {
-                faults.add(&self.pointer_to(name), "required", "is required");
-                None
-            }
+        if let Some(value) = self.members.get(name) {
+            return T::read(value, &self.pointer_to(name), faults);
         }
+        faults.add(&self.pointer_to(name), "required", "is required");
+        None
     }
 
     /// A member that may be absent or null.

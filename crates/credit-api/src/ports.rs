@@ -27,7 +27,7 @@ pub struct AssetTotals {
 }
 
 /// What a verification found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct VerifyReport {
     /// Whether nothing differs.
     pub ok: bool,
@@ -38,7 +38,7 @@ pub struct VerifyReport {
 }
 
 /// One thing that is not as the ledger says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Difference {
     /// What: an id with its field, or a place in a book.
     pub subject: String,

@@ -137,7 +137,8 @@ pub struct Request {
     pub(crate) body: Value,
     pub(crate) idempotency_key: Option<Vec<u8>>,
     pub(crate) if_match: Option<String>,
-    pub(crate) request_id: String,
+    pub(crate) id: String,
+    pub(crate) wants_html: bool,
     pub(crate) client: Client,
     pub(crate) cursor_key: Arc<dyn KeyedHash>,
 }
@@ -155,7 +156,7 @@ impl Request {
 
     /// The id of this request.
     pub fn request_id(&self) -> &str {
-        &self.request_id
+        &self.id
     }
 
     /// Where it comes from.

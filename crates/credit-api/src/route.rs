@@ -147,6 +147,7 @@ pub struct Route {
     pub(crate) paged: bool,
     pub(crate) answers: Vec<Answer>,
     pub(crate) problems: Vec<Code>,
+    pub(crate) always: bool,
     pub(crate) handler: Handler,
 }
 
@@ -174,6 +175,7 @@ impl Route {
             paged: false,
             answers: Vec::new(),
             problems: Vec::new(),
+            always: false,
             handler: Arc::new(move |request| Box::pin(handler(request))),
         }
     }
@@ -273,6 +275,14 @@ impl Route {
     #[must_use]
     pub fn refuses(mut self, codes: &[Code]) -> Self {
         self.problems.extend_from_slice(codes);
+        self
+    }
+
+    /// Answers also while its module is not initialised, and takes a caller whom nobody can check now for nobody: for
+    /// what tells how the house is.
+    #[must_use]
+    pub fn always(mut self) -> Self {
+        self.always = true;
         self
     }
 

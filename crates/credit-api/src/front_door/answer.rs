@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use credit_core::{Code, Problem};
 use serde_json::{Map, Value, json};
@@ -51,7 +54,8 @@ fn start(status: u16, request_id: &str) -> HttpResponseBuilder {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
     response.insert_header((REQUEST_ID, request_id));
-    response.insert_header(("cache-control", "no-store"));
+    response.insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")));
+    response.insert_header((X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
     response
 }
 
@@ -91,20 +95,19 @@ pub fn refuse_body(code: Code, path: &str, request_id: &str) -> HttpResponse {
 
 pub(super) fn allow_header(routes: &[Arc<Route>]) -> String {
     let mut methods: Vec<&str> = routes.iter().map(|route| route.method.as_str()).collect();
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
+    }
     methods.sort_unstable();
     methods.dedup();
     methods.join(", ")
 }
 
 /// `405 method_not_allowed` with what is allowed.
-pub(super) async fn method_not_allowed(
-    door: Arc<FrontDoor>,
-    allow: String,
-    request: HttpRequest,
-) -> HttpResponse {
-    let request_id = pass::request_id(&door, &request);
+pub(super) fn method_not_allowed(door: &FrontDoor, allow: &str, request: &HttpRequest) -> HttpResponse {
+    let request_id = pass::request_id(door, request);
     let mut response = problem(&Problem::new(Code::MethodNotAllowed), request.path(), &request_id);
-    if let Ok(value) = HeaderValue::from_str(&allow) {
+    if let Ok(value) = HeaderValue::from_str(allow) {
         response.headers_mut().insert(ALLOW, value);
     }
     response

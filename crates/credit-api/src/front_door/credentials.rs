@@ -8,7 +8,7 @@ use credit_core::{Code, Principal, Problem};
 
 use super::{AuthFailure, FrontDoor, TrustedProxies};
 use crate::request::Client;
-use crate::route::Access;
+use crate::route::{Access, Route};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -16,15 +16,17 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The caller as the row of the route wants it: `401` if it must be known and is not, `403` if it is not admitted.
 pub(super) async fn identify(
     door: &FrontDoor,
-    access: Access,
+    route: &Route,
     request: &HttpRequest,
 ) -> Result<Option<Principal>, Problem> {
+    let access = route.access;
     let caller = match access {
         Access::Public => return Ok(None),
         Access::Optional | Access::Only(_) => look_up(door, request).await,
     };
     match (access, caller) {
         (Access::Optional, Caller::Nobody | Caller::StaleToken) => Ok(None),
+        (Access::Optional, Caller::Unavailable(_)) if route.always => Ok(None),
         (_, Caller::Unavailable(problem)) => Err(problem),
         (_, Caller::Nobody | Caller::StaleToken | Caller::WrongKey) => {
             Err(Problem::new(Code::Unauthenticated))

@@ -93,7 +93,9 @@ fn absorb(hasher: &mut Sha256, value: &Value) {
         Value::String(text) => absorb_text(hasher, b's', text),
         Value::Array(items) => {
             hasher.update(b"[");
-            items.iter().for_each(|item| absorb(hasher, item));
+            for item in items {
+                absorb(hasher, item);
+            }
             hasher.update(b"]");
         }
         Value::Object(members) => {

@@ -81,14 +81,15 @@ pub fn register(
         let mut resource = web::resource(path);
         for route in here {
             let (door, gate) = (door.clone(), gate.clone());
-            let method = pass::actix_method(route.method);
-            resource = resource.route(web::method(method).to(move |request, payload| {
+            let method = pass::actix_route(route.method);
+            resource = resource.route(method.to(move |request, payload| {
                 pass::pass(door.clone(), gate.clone(), route.clone(), request, payload)
             }));
         }
         let door = door.clone();
         config.service(resource.default_service(web::to(move |request| {
-            answer::method_not_allowed(door.clone(), allow.clone(), request)
+            let refusal = answer::method_not_allowed(&door, &allow, &request);
+            async { refusal }
         })));
     }
 }

@@ -4,9 +4,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_MATCH};
-use actix_web::web::{Bytes, BytesMut, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_MATCH};
+use actix_web::web::{self, Bytes, BytesMut, Payload};
+use actix_web::{HttpRequest, HttpResponse, guard};
 use credit_core::{Code, Problem};
 use futures_util::{FutureExt, StreamExt};
 use serde_json::{Map, Value};
@@ -20,13 +20,14 @@ use crate::route::{Body, Method, Route};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-pub(super) fn actix_method(method: Method) -> actix_web::http::Method {
+/// A row for `GET` also answers `HEAD`: the server leaves the body out.
+pub(super) fn actix_route(method: Method) -> actix_web::Route {
     match method {
-        Method::Get => actix_web::http::Method::GET,
-        Method::Post => actix_web::http::Method::POST,
-        Method::Put => actix_web::http::Method::PUT,
-        Method::Patch => actix_web::http::Method::PATCH,
-        Method::Delete => actix_web::http::Method::DELETE,
+        Method::Get => web::route().guard(guard::Any(guard::Get()).or(guard::Head())),
+        Method::Post => web::post(),
+        Method::Put => web::put(),
+        Method::Patch => web::patch(),
+        Method::Delete => web::delete(),
     }
 }
 
@@ -81,10 +82,10 @@ async fn admit(
     payload: Payload,
     id: &str,
 ) -> Result<Reply, Problem> {
-    if !gate.is_open() {
+    if !route.always && !gate.is_open() {
         return Err(Problem::new(Code::ModuleUnavailable).retry_after(5));
     }
-    let principal = credentials::identify(door, route.access, request).await?;
+    let principal = credentials::identify(door, route, request).await?;
     let body = read_body(route, request, payload).await?;
     let query = query::parse(route, request.query_string())?;
     let header = |name: &HeaderName| request.headers().get(name).map(|value| value.as_bytes().to_vec());
@@ -102,7 +103,8 @@ async fn admit(
         body,
         idempotency_key: header(&IDEMPOTENCY_KEY),
         if_match: header(&IF_MATCH).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
-        request_id: id.to_owned(),
+        id: id.to_owned(),
+        wants_html: wants_html(request),
         client: credentials::client(door, request),
         cursor_key: door.cursor_key.clone(),
     })
@@ -182,6 +184,12 @@ pub(super) fn request_id(door: &FrontDoor, request: &HttpRequest) -> String {
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
     });
     own.map_or_else(|| format!("{:032x}", door.ids.mint()), str::to_owned)
+}
+
+/// Whether it is a browser that asks: HTML is named in `Accept`, and JSON is not.
+fn wants_html(request: &HttpRequest) -> bool {
+    let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accept.contains("text/html") && !accept.contains("json")
 }
 
 /// The trace id of a W3C `traceparent`: `00-<32 hex>-<16 hex>-<2 hex>`.

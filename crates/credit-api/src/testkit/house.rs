@@ -3,19 +3,17 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix_web::dev::Service;
-use actix_web::{App, test, web};
+use actix_web::{App, test};
 use bytes::Bytes;
-use credit_core::ports::keys::KeyedHash;
-use credit_core::{IdSource, uuid_v7};
+use credit_core::testkit::{CountingIds, TestKeyedHash};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::TestAuthenticator;
 use crate::WebModule;
-use crate::front_door::{self, Authenticator, FrontDoor, Gate, TrustedProxies};
+use crate::front_door::{Authenticator, FrontDoor, TrustedProxies};
+use crate::manager::{House, ModuleManager, ModuleState};
 
 /// Says what stands behind the door.
 pub struct TestHouseBuilder {
@@ -23,10 +21,12 @@ pub struct TestHouseBuilder {
     tokens: Arc<dyn Authenticator>,
     api_keys: Arc<dyn Authenticator>,
     trusted_proxies: TrustedProxies,
+    house: Arc<House>,
 }
 
 /// A house that answers.
 pub struct TestHouse {
+    manager: ModuleManager,
     ask: Box<dyn Fn(test::TestRequest) -> Asking>,
 }
 
@@ -44,13 +44,14 @@ pub struct TestAnswer {
 }
 
 impl TestHouse {
-    /// A house with these modules, in the order of their dependencies.
+    /// A house with these modules.
     pub fn with(modules: Vec<Arc<dyn WebModule>>) -> TestHouseBuilder {
         TestHouseBuilder {
             modules,
             tokens: Arc::new(TestAuthenticator::default()),
             api_keys: Arc::new(TestAuthenticator::default()),
             trusted_proxies: TrustedProxies::default(),
+            house: House::new(),
         }
     }
 
@@ -86,6 +87,11 @@ impl TestHouse {
             request = request.append_header((*name, *value));
         }
         (self.ask)(request).await
+    }
+
+    /// The manager of its modules.
+    pub fn manager(&self) -> &ModuleManager {
+        &self.manager
     }
 
     /// `GET` as a user with this token.
@@ -144,29 +150,38 @@ impl TestHouseBuilder {
         self
     }
 
+    /// What `connection_api` shows of this house.
+    #[must_use]
+    pub fn house(mut self, house: Arc<House>) -> Self {
+        self.house = house;
+        self
+    }
+
     /// Initialises the modules and opens the door. Panics if a module cannot be initialised.
     pub async fn open(self) -> TestHouse {
+        let house = self.house.clone();
+        let opened = self.open_as_it_is().await;
+        for module in house.modules() {
+            assert_eq!(module.state, ModuleState::Ready, "{}: {:?}", module.name, module.reason);
+        }
+        opened
+    }
+
+    /// Initialises the modules and opens the door, whatever became of them.
+    pub async fn open_as_it_is(self) -> TestHouse {
         let door = Arc::new(FrontDoor {
             tokens: self.tokens,
             api_keys: self.api_keys,
-            ids: Arc::new(CountedIds::default()),
-            cursor_key: Arc::new(PlainHash),
+            ids: Arc::new(CountingIds::new()),
+            cursor_key: Arc::new(TestKeyedHash),
             trusted_proxies: self.trusted_proxies,
         });
-        for module in &self.modules {
-            module.initialise().await.unwrap_or_else(|error| panic!("{}: {error}", module.name()));
-        }
-        let modules = self.modules;
-        let service = test::init_service(App::new().configure(|config| {
-            for module in &modules {
-                let gate: Arc<dyn Gate> = Arc::new(Open);
-                front_door::register(config, &door, &gate, &module.routes());
-            }
-            let door = door.clone();
-            config.default_service(web::to(move |request| front_door::not_found(door.clone(), request)));
-        }))
-        .await;
+        let manager = ModuleManager::try_new(self.modules, None, self.house).expect("the modules fit");
+        manager.initialise().await;
+        let service =
+            test::init_service(App::new().configure(|config| manager.configure(config, &door))).await;
         TestHouse {
+            manager,
             ask: Box::new(move |request| {
                 let answering = service.call(request.to_request());
                 Box::pin(async move {
@@ -183,31 +198,5 @@ impl TestHouseBuilder {
                 })
             }),
         }
-    }
-}
-
-struct Open;
-
-impl Gate for Open {
-    fn is_open(&self) -> bool {
-        true
-    }
-}
-
-/// Request ids that count.
-#[derive(Default)]
-struct CountedIds(AtomicU64);
-
-impl IdSource for CountedIds {
-    fn mint(&self) -> u128 {
-        uuid_v7(0, 0, self.0.fetch_add(1, Ordering::Relaxed) + 1)
-    }
-}
-
-struct PlainHash;
-
-impl KeyedHash for PlainHash {
-    fn hash(&self, purpose: &str, text: &str) -> [u8; 32] {
-        Sha256::digest(format!("{purpose}|{text}")).into()
     }
 }
