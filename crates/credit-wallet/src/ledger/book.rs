@@ -1,0 +1,274 @@
+//! Books and the ledger that opens them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use credit_core::ports::StoreError;
+use credit_core::ports::documents::Documents;
+use credit_core::ports::journal::{BookId, Journal};
+use credit_core::{AppId, Clock, Code, IdSource, Problem};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::codec::{self, Decoded};
+use super::config::LedgerSettings;
+use super::job::{Ask, Job, Outcome};
+use super::lane::Lane;
+use super::projector::Projector;
+use super::state::{State, TailGroup};
+use super::sweeper;
+use super::views::{self, BookView};
+
+/// What the ledger needs.
+pub struct LedgerParts {
+    /// Where money is kept.
+    pub journal: Arc<dyn Journal>,
+    /// Where the views are kept.
+    pub documents: Arc<dyn Documents>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness for ids.
+    pub ids: Arc<dyn IdSource>,
+    /// Bounds.
+    pub settings: LedgerSettings,
+    /// The runtime of the ledger's own tasks: a forced shutdown of the web or a client that hangs up never drops an
+    /// append half way.
+    pub runtime: tokio::runtime::Handle,
+}
+
+/// All books of this process.
+pub struct Ledger {
+    parts: Arc<LedgerParts>,
+    books: RwLock<HashMap<AppId, Arc<Book>>>,
+    opening: tokio::sync::Mutex<()>,
+    sweeper: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Ledger {
+    /// A ledger that opens books when they are asked for.
+    pub fn new(parts: LedgerParts) -> Arc<Self> {
+        Arc::new(Self {
+            parts: Arc::new(parts),
+            books: RwLock::default(),
+            opening: tokio::sync::Mutex::default(),
+            sweeper: Mutex::default(),
+        })
+    }
+
+    /// The bounds.
+    pub fn settings(&self) -> &LedgerSettings {
+        &self.parts.settings
+    }
+
+    /// The book of an application, opened if need be: its views are read and the journal since is applied.
+    pub async fn book(&self, app: AppId) -> Result<Arc<Book>, StoreError> {
+        if let Some(book) = self.books.read().get(&app) {
+            return Ok(book.clone());
+        }
+        let _one_at_a_time = self.opening.lock().await;
+        if let Some(book) = self.books.read().get(&app) {
+            return Ok(book.clone());
+        }
+        let book = Book::open(app, self.parts.clone()).await?;
+        self.books.write().insert(app, book.clone());
+        Ok(book)
+    }
+
+    /// Opens every book of the journal and starts posting what falls due.
+    pub async fn start(self: &Arc<Self>) -> Result<(), StoreError> {
+        for app in self.parts.journal.books().await? {
+            self.book(app).await?;
+        }
+        let mut sweeper = self.sweeper.lock();
+        if sweeper.is_none() {
+            *sweeper = Some(self.parts.runtime.spawn(sweeper::run(Arc::downgrade(self))));
+        }
+        Ok(())
+    }
+
+    /// Every open book.
+    pub fn open_books(&self) -> Vec<Arc<Book>> {
+        self.books.read().values().cloned().collect()
+    }
+
+    /// Finishes what waits, writes the views, and takes nothing more.
+    pub async fn shut_down(&self) {
+        if let Some(task) = self.sweeper.lock().take() {
+            task.abort();
+        }
+        for book in self.open_books() {
+            book.close().await;
+        }
+    }
+}
+
+/// One application's book.
+pub struct Book {
+    pub(crate) id: BookId,
+    pub(crate) parts: Arc<LedgerParts>,
+    pub(crate) state: RwLock<State>,
+    /// The lane has appended.
+    pub(crate) appended: Notify,
+    /// Somebody waits for the views.
+    pub(crate) urgent: Notify,
+    /// Up to which group the views show everything.
+    pub(crate) shown: watch::Sender<u64>,
+    /// Why the book takes no more commands, once an invariant or the store has broken.
+    pub(crate) broken: RwLock<Option<String>>,
+    queue: Mutex<Option<mpsc::Sender<Job>>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    pub(crate) closing: watch::Sender<bool>,
+    pub(crate) groups: moka::sync::Cache<u64, Arc<Decoded>>,
+}
+
+impl Book {
+    async fn open(id: BookId, parts: Arc<LedgerParts>) -> Result<Arc<Self>, StoreError> {
+        let document = parts.documents.get(id, &views::BOOKS, views::BOOK).await?;
+        let state = match document {
+            None => State::new(0, crate::domain::ChainHash::default(), credit_core::Timestamp::EPOCH, 0, Default::default()),
+            Some(document) => {
+                let view: BookView = views::read(&document)?;
+                State::new(view.sequence, view.hash, view.clock, view.mint, view.totals)
+            }
+        };
+        let (sender, receiver) = mpsc::channel(parts.settings.queue_commands);
+        let book = Arc::new(Self {
+            id,
+            shown: watch::Sender::new(state.shown),
+            state: RwLock::new(state),
+            appended: Notify::new(),
+            urgent: Notify::new(),
+            broken: RwLock::default(),
+            queue: Mutex::new(Some(sender)),
+            tasks: Mutex::default(),
+            closing: watch::Sender::new(false),
+            groups: moka::sync::Cache::builder().max_capacity(64).build(),
+            parts,
+        });
+        book.catch_up().await?;
+        let lane = Lane::new(book.clone(), receiver);
+        let projector = Projector::new(book.clone());
+        let runtime = &book.parts.runtime;
+        *book.tasks.lock() = vec![runtime.spawn(lane.run()), runtime.spawn(projector.run())];
+        book.appended.notify_one();
+        Ok(book)
+    }
+
+    /// Whose book it is.
+    pub fn id(&self) -> BookId {
+        self.id
+    }
+
+    /// Decides a command, durably. Waits for the outcome until the deadline: a command that the lane has not begun by
+    /// then never happens (`503 unavailable`); of one that it has begun, the outcome is unknown (`503
+    /// outcome_unknown`).
+    pub async fn submit(&self, ask: Ask) -> Result<Outcome, Problem> {
+        if let Some(why) = self.broken.read().as_ref() {
+            tracing::error!(book = %self.id, why, "a command was refused: the book is broken");
+            return Err(Problem::new(Code::Unavailable));
+        }
+        let stopping = || Problem::because(Code::Unavailable, "The service is stopping.").retry_after(1);
+        let queue = self.queue.lock().clone().ok_or_else(stopping)?;
+        let (reply, outcome) = oneshot::channel();
+        let mut job = Job::new(ask, reply);
+        self.prepare(&mut job).await?;
+        let ticket = job.ticket.clone();
+        let deadline = tokio::time::sleep(self.parts.settings.deadline);
+        tokio::pin!(deadline);
+        let busy = || Problem::because(Code::Unavailable, "The ledger is busy.").retry_after(1);
+        tokio::select! {
+            sent = queue.send(job) => sent.map_err(|_| stopping())?,
+            () = &mut deadline => return Err(busy()),
+        }
+        tokio::select! {
+            answer = outcome => answer.unwrap_or_else(|_| Err(Problem::new(Code::OutcomeUnknown).retry_after(1))),
+            () = &mut deadline => Err(if ticket.give_up() { busy() } else { Problem::new(Code::OutcomeUnknown).retry_after(1) }),
+        }
+    }
+
+    /// Applies the groups that others have appended since. Answers whether there were any.
+    pub(crate) async fn catch_up(&self) -> Result<bool, StoreError> {
+        let mut moved = false;
+        loop {
+            let from = self.state.read().head + 1;
+            let groups = self.parts.journal.read(self.id, from, 64).await?;
+            if groups.is_empty() {
+                return Ok(moved);
+            }
+            for (sequence, group) in groups {
+                self.take(sequence, &group.bytes).await?;
+                moved = true;
+            }
+        }
+    }
+
+    async fn take(&self, sequence: u64, bytes: &Bytes) -> Result<(), StoreError> {
+        let decoded = Decoded::parse(bytes)?;
+        let (head, hash) = {
+            let state = self.state.read();
+            (state.head, state.hash)
+        };
+        if sequence <= head {
+            return Ok(());
+        }
+        if sequence != head + 1 || decoded.header.previous != hash {
+            return Err(StoreError::Corrupt(format!("group {sequence} of book {} does not follow group {head}", self.id)));
+        }
+        let group = TailGroup {
+            sequence,
+            at: decoded.header.at,
+            hash: codec::hash(bytes),
+            mint: decoded.header.mint,
+            records: decoded.records()?,
+        };
+        self.load_for(&group).await?;
+        let mut state = self.state.write();
+        if state.head + 1 == sequence {
+            state.apply(group);
+        }
+        Ok(())
+    }
+
+    /// Waits until the views show everything up to the present head.
+    pub async fn flush(&self) -> Result<(), Problem> {
+        let head = self.state.read().head;
+        let mut shown = self.shown.subscribe();
+        if *shown.borrow() >= head {
+            return Ok(());
+        }
+        self.urgent.notify_one();
+        let waited = tokio::select! {
+            result = shown.wait_for(|shown| *shown >= head) => result.is_ok(),
+            () = tokio::time::sleep(self.parts.settings.deadline) => false,
+        };
+        if waited { Ok(()) } else { Err(Problem::because(Code::Unavailable, "The views lag behind.").retry_after(1)) }
+    }
+
+    /// How many records the views lag behind.
+    pub fn lag(&self) -> usize {
+        self.state.read().lag
+    }
+
+    /// How many wallets are in memory.
+    pub fn cached_wallets(&self) -> usize {
+        self.state.read().cached_wallets()
+    }
+
+    /// Whether it takes commands; else why not.
+    pub fn fault(&self) -> Option<String> {
+        self.broken.read().clone()
+    }
+
+    async fn close(&self) {
+        drop(self.queue.lock().take());
+        self.closing.send_replace(true);
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(book = %self.id, %error, "a task of the book ended badly");
+            }
+        }
+    }
+}

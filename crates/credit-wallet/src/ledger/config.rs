@@ -1,0 +1,39 @@
+//! What can be set.
+
+use std::time::Duration;
+
+/// Bounds of the ledger.
+#[derive(Debug, Clone)]
+pub struct LedgerSettings {
+    /// The most commands in one group.
+    pub group_commands: usize,
+    /// How many commands may wait for the lane of a book.
+    pub queue_commands: usize,
+    /// How many records the views may lag behind; beyond it new commands wait.
+    pub lag_records: usize,
+    /// How long views may rest between two batches.
+    pub view_pause: Duration,
+    /// How many wallets a book keeps in memory.
+    pub cached_wallets: usize,
+    /// How long a caller waits for its outcome.
+    pub deadline: Duration,
+    /// How often what is due is posted.
+    pub sweep_every: Duration,
+    /// How long the successor of an ended lot lives, in seconds.
+    pub successor_seconds: i64,
+}
+
+impl Default for LedgerSettings {
+    fn default() -> Self {
+        Self {
+            group_commands: 1024,
+            queue_commands: 8192,
+            lag_records: 100_000,
+            view_pause: Duration::from_millis(100),
+            cached_wallets: 50_000,
+            deadline: Duration::from_secs(10),
+            sweep_every: Duration::from_secs(15),
+            successor_seconds: 30 * 24 * 3600,
+        }
+    }
+}

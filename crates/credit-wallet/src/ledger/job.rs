@@ -1,0 +1,114 @@
+//! One command on its way through the lane.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use credit_api::request::{IfMatch, Intent, KeyHolder};
+use credit_core::{Actor, Problem, WalletId};
+use tokio::sync::oneshot;
+
+use crate::domain::{Command, KeyMark, Needs, Place, Record, claim};
+
+/// A command with who asks and how.
+#[derive(Clone)]
+pub struct Ask {
+    /// What to decide.
+    pub command: Arc<dyn Command>,
+    /// Who asks.
+    pub actor: Actor,
+    /// The id of the request, kept with refusals.
+    pub request_id: String,
+    /// The idempotency key, for calls that have one.
+    pub key: Option<KeyMark>,
+    /// The versions that the caller wants to change.
+    pub if_match: Option<IfMatch>,
+    /// Decide and tell; store nothing.
+    pub dry_run: bool,
+}
+
+impl Ask {
+    /// A command without key or guard.
+    pub fn new(command: Arc<dyn Command>, actor: Actor, request_id: impl Into<String>) -> Self {
+        Self { command, actor, request_id: request_id.into(), key: None, if_match: None, dry_run: false }
+    }
+
+    /// With the caller's intent.
+    #[must_use]
+    pub fn intending(mut self, intent: &Intent) -> Self {
+        match intent {
+            Intent::DryRun => self.dry_run = true,
+            Intent::Once(key) => {
+                let holder = match key.holder {
+                    KeyHolder::User(user) => user.to_string(),
+                    KeyHolder::Application => "app".to_owned(),
+                };
+                self.key =
+                    Some(KeyMark { claim: claim("key", &[&holder, key.key.as_str()]), fingerprint: key.fingerprint });
+            }
+        }
+        self
+    }
+
+    /// With the versions that the caller wants to change.
+    #[must_use]
+    pub fn guarded_by(mut self, if_match: Option<IfMatch>) -> Self {
+        self.if_match = if_match;
+        self
+    }
+}
+
+/// What became of a command.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Its record.
+    pub record: Arc<Record>,
+    /// Whether an earlier call with the same key got it first.
+    pub replayed: bool,
+}
+
+const WAITING: u8 = 0;
+const TAKEN: u8 = 1;
+const GIVEN_UP: u8 = 2;
+
+/// Whether the lane has begun with a command, or its caller has given up before that.
+#[derive(Debug, Default)]
+pub(crate) struct Ticket(AtomicU8);
+
+impl Ticket {
+    /// The lane begins. False if the caller has given up.
+    pub(crate) fn take(&self) -> bool {
+        let before = self.0.compare_exchange(WAITING, TAKEN, Ordering::AcqRel, Ordering::Acquire);
+        before.is_ok() || before == Err(TAKEN)
+    }
+
+    /// The caller gives up. True if the lane has not begun: then nothing happens any more.
+    pub(crate) fn give_up(&self) -> bool {
+        self.0.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+}
+
+/// A record that is known to have claimed something before.
+pub(crate) type Known = (u128, Place, Arc<Record>);
+
+/// A command in the queue.
+pub(crate) struct Job {
+    pub(crate) ask: Ask,
+    pub(crate) needs: Needs,
+    pub(crate) ticket: Arc<Ticket>,
+    pub(crate) reply: oneshot::Sender<Result<Outcome, Problem>>,
+    /// Up to which group the views have been asked for claims.
+    pub(crate) seen: Option<u64>,
+    /// Claims found in the views.
+    pub(crate) known: Vec<Known>,
+    /// Wallets that were looked for and do not exist.
+    pub(crate) absent: Vec<WalletId>,
+}
+
+impl Job {
+    /// A command that nothing has been loaded for yet.
+    pub(crate) fn new(ask: Ask, reply: oneshot::Sender<Result<Outcome, Problem>>) -> Self {
+        let mut needs = ask.command.needs();
+        needs.claims.extend(ask.key.map(|key| key.claim));
+        Self { ask, needs, ticket: Arc::default(), reply, seen: None, known: Vec::new(), absent: Vec::new() }
+    }
+}

@@ -1,0 +1,29 @@
+//! The ledger: a lane per book that decides commands one after another and appends them group by group to the journal,
+//! and the views that are written behind it.
+
+mod audit;
+mod book;
+mod codec;
+mod config;
+mod history;
+mod job;
+mod lane;
+mod load;
+mod mint;
+mod projector;
+mod read;
+mod state;
+mod sweeper;
+pub mod views;
+
+mod rebuild;
+
+pub use audit::{Replayed, verify_book};
+pub use book::{Book, Ledger, LedgerParts};
+pub use codec::{GroupHeader, describe_group};
+pub use config::LedgerSettings;
+pub use job::{Ask, Outcome};
+pub use history::{HistoryEntry, TransactionFilter};
+pub use read::{BalanceAt, Posted};
+pub use state::{Totals, TotalsByAsset};
+pub use rebuild::rebuild_views;

@@ -1,0 +1,142 @@
+//! Writes the views behind the journal, in large batches with a watermark.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use credit_core::WalletId;
+use credit_core::ports::documents::{Batch, CommitError, Write};
+
+use super::book::Book;
+use super::state::{State, TailGroup};
+use super::views::{self, BookView, Touched};
+use crate::domain::Wallet;
+
+/// The most rows in one batch; a backlog goes in several.
+const BATCH_ROWS: usize = 50_000;
+
+/// Writes the views of one book. Several on one book are harmless: newer rows win.
+pub(crate) struct Projector {
+    book: Arc<Book>,
+}
+
+impl Projector {
+    pub(crate) fn new(book: Arc<Book>) -> Self {
+        Self { book }
+    }
+
+    /// Works until the lane has ended and everything is written.
+    pub(crate) async fn run(self) {
+        let mut closing = self.book.closing.subscribe();
+        loop {
+            let done = *closing.borrow_and_update();
+            match self.write_once().await {
+                Ok(true) => {}
+                Ok(false) if done => return,
+                Ok(false) => {
+                    tokio::select! {
+                        () = self.book.appended.notified() => {}
+                        () = self.book.urgent.notified() => {}
+                        _ = closing.changed() => continue,
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(book = %self.book.id, %error, "the views could not be written; trying again");
+                    if done {
+                        return; // the journal has everything; the next start goes on from the watermark
+                    }
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+            }
+            if !done {
+                // Rest, so that a batch is worth its sync, unless somebody waits.
+                tokio::select! {
+                    () = tokio::time::sleep(self.book.parts.settings.view_pause) => {}
+                    () = self.book.urgent.notified() => {}
+                    _ = closing.changed() => {}
+                }
+            }
+        }
+    }
+
+    /// Writes everything up to the head. False if there was nothing.
+    async fn write_once(&self) -> Result<bool, CommitError> {
+        let Some(backlog) = Backlog::take(&self.book.state.read()) else { return Ok(false) };
+        let documents = &self.book.parts.documents;
+        let mut writes = Vec::new();
+        for group in &backlog.groups {
+            views::group_writes(group, &mut writes);
+            if writes.len() >= BATCH_ROWS {
+                let batch = Batch { writes: std::mem::take(&mut writes) };
+                documents.commit(self.book.id, batch).await?;
+            }
+        }
+        let sequence = backlog.view.sequence;
+        for (touched, wallet) in backlog.wallets.values() {
+            touched.writes(wallet, sequence, &mut writes);
+        }
+        writes.push(views::book_write(&backlog.view));
+        debug_assert!(writes.iter().all(|write| matches!(write, Write::Put { .. })));
+        documents.commit(self.book.id, Batch { writes }).await?;
+        let touched: Vec<WalletId> = backlog.wallets.keys().copied().collect();
+        let keep = self.book.parts.settings.cached_wallets;
+        let lag = {
+            let mut state = self.book.state.write();
+            state.mark_shown(sequence, &touched, keep);
+            state.lag
+        };
+        metrics::gauge!("credit_ledger_view_lag_records").set(f64::from(u32::try_from(lag).unwrap_or(u32::MAX)));
+        self.book.shown.send_replace(sequence);
+        Ok(true)
+    }
+}
+
+/// What the views do not show, all of one instant.
+struct Backlog {
+    groups: Vec<TailGroup>,
+    wallets: HashMap<WalletId, (Touched, Arc<Wallet>)>,
+    view: BookView,
+}
+
+impl Backlog {
+    fn take(state: &State) -> Option<Self> {
+        if state.shown >= state.head {
+            return None;
+        }
+        let groups: Vec<TailGroup> = state.tail.iter().filter(|group| group.sequence > state.shown).cloned().collect();
+        let mut wallets: HashMap<WalletId, (Touched, Arc<Wallet>)> = HashMap::new();
+        for change in groups.iter().flat_map(|group| &group.records).flat_map(|record| &record.changes) {
+            if let Some((touched, _)) = wallets.get_mut(&change.wallet) {
+                touched.add(change);
+            } else if let Some(wallet) = state.wallet(change.wallet) {
+                let mut touched = Touched::default();
+                touched.add(change);
+                wallets.insert(change.wallet, (touched, wallet.clone()));
+            }
+        }
+        let view = BookView {
+            sequence: state.head,
+            hash: state.hash,
+            clock: state.clock,
+            mint: state.mint,
+            totals: state.totals.clone(),
+        };
+        Some(Self { groups, wallets, view })
+    }
+}
+
+impl Book {
+    /// Waits while the views lag behind too far.
+    pub(crate) async fn wait_for_views(&self) {
+        let mut shown = self.shown.subscribe();
+        while self.state.read().lag > self.parts.settings.lag_records && !*self.closing.borrow() {
+            shown.borrow_and_update();
+            self.urgent.notify_one();
+            // The projector may have finished between the look and the wait; it tells the next time it has.
+            tokio::select! {
+                _ = shown.changed() => {}
+                () = tokio::time::sleep(Duration::from_millis(50)) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Reads by id: from memory where the tail is, else from the views, always at the head.
+
+use std::sync::Arc;
+
+use credit_core::ports::StoreError;
+use credit_core::ports::documents::{Direction, Key, Query};
+use credit_core::{AssetCode, GrantId, HoldId, Timestamp, TransactionId, UserId, WalletId};
+
+use super::book::Book;
+use super::codec::Decoded;
+use crate::domain::commands::wallet_claim;
+use super::state::TotalsByAsset;
+use super::views::{self, GrantView, GroupView};
+use crate::domain::{Figures, Hold, Lot, Needs, Place, Record, Transaction, Wallet, settled_view};
+
+/// A posted transaction, in its record.
+#[derive(Debug, Clone)]
+pub struct Posted {
+    /// The record.
+    pub record: Arc<Record>,
+    /// The transaction's index among those of the record.
+    pub index: usize,
+}
+
+impl Posted {
+    /// The transaction.
+    pub fn transaction(&self) -> &Transaction {
+        &self.record.posted[self.index]
+    }
+}
+
+/// The figures of a wallet at an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BalanceAt {
+    /// The instant.
+    pub at: Timestamp,
+    /// Sum of the lots minus what is overdrawn.
+    pub balance: i64,
+    /// What holds keep.
+    pub held: i64,
+    /// What could be spent.
+    pub available: i64,
+}
+
+impl Book {
+    /// Catches up with the head, where others append too. A read after that sees every answered call.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        if self.parts.journal.is_shared() {
+            self.catch_up().await?;
+        }
+        Ok(())
+    }
+
+    /// A wallet as it is now, with everything due shown as done.
+    pub async fn wallet(&self, id: WalletId) -> Result<Option<Arc<Wallet>>, StoreError> {
+        let wallet = self.kept_wallet(id).await?;
+        Ok(wallet.map(|wallet| settled_view(&wallet, self.now())))
+    }
+
+    /// The wallet of a user in an asset.
+    pub async fn wallet_of(&self, user: UserId, asset: AssetCode) -> Result<Option<Arc<Wallet>>, StoreError> {
+        self.refresh().await?;
+        let claim = wallet_claim(user, asset);
+        let tail = self.state.read().claimed(claim).map(|(place, _)| place);
+        let place = match tail {
+            Some(place) => Some(place),
+            None => match self.parts.documents.get(self.id, &views::CLAIMS, &views::claim_id(claim)).await? {
+                Some(document) => {
+                    let (sequence, index) = views::read(&document)?;
+                    Some(Place { sequence, index })
+                }
+                None => None,
+            },
+        };
+        let Some(place) = place else { return Ok(None) };
+        let record = self.record(place).await?;
+        match record.changes.first() {
+            Some(change) => self.wallet(change.wallet).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The time of the book: never before its last group.
+    pub fn now(&self) -> Timestamp {
+        self.parts.clock.now().max(self.state.read().clock)
+    }
+
+    pub(crate) async fn kept_wallet(&self, id: WalletId) -> Result<Option<Arc<Wallet>>, StoreError> {
+        self.refresh().await?;
+        if let Some(wallet) = self.state.read().wallet(id).cloned() {
+            return Ok(Some(wallet));
+        }
+        let mut absent = Vec::new();
+        self.load(&Needs { wallets: vec![id], ..Needs::default() }, &mut absent).await?;
+        Ok(self.state.read().wallet(id).cloned())
+    }
+
+    /// A hold as it is now.
+    pub async fn hold(&self, id: HoldId) -> Result<Option<Hold>, StoreError> {
+        self.refresh().await?;
+        let owner = self.state.read().owner(id.as_u128());
+        let shown: Option<Hold> = match owner {
+            Some(_) => None,
+            None => match self.parts.documents.get(self.id, &views::HOLDS, &id.to_string()).await? {
+                Some(document) => Some(views::read(&document)?),
+                None => return Ok(None),
+            },
+        };
+        let Some(wallet) = owner.or(shown.as_ref().map(|hold| hold.wallet)) else { return Ok(None) };
+        let wallet = self.wallet(wallet).await?;
+        Ok(wallet.and_then(|wallet| wallet.holds.get(&id).cloned()).or(shown))
+    }
+
+    /// A lot with its wallet, as it is now.
+    pub async fn grant(&self, id: GrantId) -> Result<Option<(Arc<Wallet>, Lot)>, StoreError> {
+        self.refresh().await?;
+        let owner = self.state.read().owner(id.as_u128());
+        let shown: Option<GrantView> = match owner {
+            Some(_) => None,
+            None => match self.parts.documents.get(self.id, &views::GRANTS, &id.to_string()).await? {
+                Some(document) => Some(views::read(&document)?),
+                None => return Ok(None),
+            },
+        };
+        let Some(wallet) = owner.or(shown.as_ref().map(|view| view.wallet)) else { return Ok(None) };
+        let Some(wallet) = self.wallet(wallet).await? else { return Ok(None) };
+        let lot = wallet.lot(id).cloned().or(shown.map(|view| view.lot));
+        Ok(lot.map(|lot| (wallet, lot)))
+    }
+
+    /// A transaction. Ids grow with their place, so the group is the last one that begins at or before the id.
+    pub async fn transaction(&self, id: TransactionId) -> Result<Option<Posted>, StoreError> {
+        self.refresh().await?;
+        if let Some(records) = self.tail_records_around(id) {
+            return Ok(find(records, id));
+        }
+        let wanted = format!("{:032x}", id.as_u128());
+        let mut query = Query::new(&views::GROUPS, Some("by_first"), Key::empty(), 1);
+        query.direction = Direction::Descending;
+        query.until = Some(Key::empty().and_text_prefix(&format!("{wanted}~")));
+        let rows = self.parts.documents.query(self.id, query).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let view: GroupView = views::read(&row.document)?;
+        let Some(group) = self.group(view.sequence).await? else { return Ok(None) };
+        Ok(find(group.records()?, id))
+    }
+
+    /// The records of the tail group that would hold this transaction, if the tail reaches back to it.
+    fn tail_records_around(&self, id: TransactionId) -> Option<Vec<Arc<Record>>> {
+        let state = self.state.read();
+        let groups = state.tail.iter().rev();
+        let mut begun = groups.filter(|group| group.first_transaction().is_some_and(|first| first <= id.as_u128()));
+        begun.next().map(|group| group.records.clone())
+    }
+
+    /// How much of a transaction has been refunded.
+    pub async fn refunded_amount(&self, transaction: &Transaction) -> Result<i64, StoreError> {
+        let wallet = transaction.parties.first();
+        if let Some(wallet) = self.state.read().wallet(wallet)
+            && let Some(refunded) = wallet.refunds.get(&transaction.id)
+        {
+            return Ok(refunded.total);
+        }
+        let document = self.parts.documents.get(self.id, &views::REFUNDS, &transaction.id.to_string()).await?;
+        let refunded: Option<crate::domain::Refunded> = document.map(|document| views::read(&document)).transpose()?;
+        Ok(refunded.map_or(0, |refunded| refunded.total))
+    }
+
+    /// A group of the journal, through a small cache.
+    pub(crate) async fn group(&self, sequence: u64) -> Result<Option<Arc<Decoded>>, StoreError> {
+        if let Some(group) = self.groups.get(&sequence) {
+            return Ok(Some(group));
+        }
+        let read = self.parts.journal.read(self.id, sequence, 1).await?;
+        let Some((found, group)) = read.into_iter().next() else { return Ok(None) };
+        if found != sequence {
+            return Ok(None);
+        }
+        let decoded = Arc::new(Decoded::parse(&group.bytes)?);
+        self.groups.insert(sequence, decoded.clone());
+        Ok(Some(decoded))
+    }
+
+    /// The figures of a wallet at an instant, past or to come, with the expiries that are known by then.
+    pub async fn balance_at(&self, id: WalletId, at: Timestamp) -> Result<Option<BalanceAt>, StoreError> {
+        let Some(wallet) = self.kept_wallet(id).await? else { return Ok(None) };
+        if at >= wallet.updated_at {
+            let settled = settled_view(&wallet, at);
+            return Ok(Some(figures_at(at, Figures::of(&settled, at))));
+        }
+        let Some(record) = self.last_change_before(id, at).await? else {
+            return Ok(Some(BalanceAt { at, balance: 0, held: 0, available: 0 }));
+        };
+        let figures = record.change_of(id).map(|change| change.figures);
+        if let Some(figures) = figures
+            && figures.steady_until.is_none_or(|until| at < until)
+        {
+            return Ok(Some(figures_at(at, figures)));
+        }
+        // Something fell due or became effective between the last change and the instant: play the wallet up to it.
+        let replayed = self.wallet_at(id, at).await?;
+        Ok(replayed.map(|wallet| figures_at(at, Figures::of(&settled_view(&Arc::new(wallet), at), at))))
+    }
+
+    /// Sums over all entries, by asset.
+    pub fn totals(&self) -> TotalsByAsset {
+        self.state.read().totals.clone()
+    }
+}
+
+fn figures_at(at: Timestamp, figures: Figures) -> BalanceAt {
+    BalanceAt { at, balance: figures.balance, held: figures.held, available: figures.available }
+}
+
+fn find(records: Vec<Arc<Record>>, id: TransactionId) -> Option<Posted> {
+    records.into_iter().find_map(|record| {
+        let index = record.posted.iter().position(|transaction| transaction.id == id)?;
+        Some(Posted { record, index })
+    })
+}

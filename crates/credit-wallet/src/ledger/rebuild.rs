@@ -1,0 +1,94 @@
+//! Drops the views of a book and builds them again from its journal. Nothing else may use the book meanwhile.
+
+use std::sync::Arc;
+
+use credit_core::ports::StoreError;
+use credit_core::ports::documents::{Batch, CommitError, Documents, Write};
+use credit_core::ports::journal::{BookId, Journal};
+
+use super::audit::{Replayed, all};
+use super::codec::{self, Decoded};
+use super::state::TailGroup;
+use super::views::{self, BookView, Touched};
+
+const BATCH_ROWS: usize = 20_000;
+
+/// Rebuilds, telling how many groups of how many are done. Answers how many documents were written.
+pub async fn rebuild_views(
+    journal: &Arc<dyn Journal>,
+    documents: &Arc<dyn Documents>,
+    book: BookId,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<u64, CommitError> {
+    for collection in views::ALL {
+        drop_all(documents, book, collection).await?;
+    }
+    let head = journal.head(book).await?;
+    let replayed = Replayed::play(journal, book, head).await?;
+    if let Some(difference) = replayed.differences.first() {
+        return Err(StoreError::Corrupt(format!("the journal itself does not hold: {difference}")).into());
+    }
+    let mut written = 0;
+    let mut writes = Vec::new();
+    let mut next = 1;
+    while next <= head {
+        for (sequence, group) in journal.read(book, next, 64).await? {
+            let decoded = Decoded::parse(&group.bytes)?;
+            let tail = TailGroup {
+                sequence,
+                at: decoded.header.at,
+                hash: codec::hash(&group.bytes),
+                mint: decoded.header.mint,
+                records: decoded.records()?,
+            };
+            views::group_writes(&tail, &mut writes);
+            next = sequence + 1;
+        }
+        if writes.len() >= BATCH_ROWS {
+            written += commit(documents, book, &mut writes).await?;
+        }
+        progress(next - 1, head);
+    }
+    for wallet in replayed.wallets.values() {
+        let touched = Touched {
+            grants: wallet.lots.iter().map(|lot| lot.id).chain(wallet.spent_lots.keys().copied()).collect(),
+            holds: wallet.holds.keys().copied().collect(),
+            refunds: wallet.refunds.keys().copied().collect(),
+        };
+        touched.writes(wallet, head, &mut writes);
+        if writes.len() >= BATCH_ROWS {
+            written += commit(documents, book, &mut writes).await?;
+        }
+    }
+    let view = BookView {
+        sequence: head,
+        hash: replayed.hash,
+        clock: replayed.clock,
+        mint: replayed.mint,
+        totals: replayed.totals,
+    };
+    writes.push(views::book_write(&view));
+    Ok(written + commit(documents, book, &mut writes).await?)
+}
+
+async fn commit(documents: &Arc<dyn Documents>, book: BookId, writes: &mut Vec<Write>) -> Result<u64, CommitError> {
+    let count = u64::try_from(writes.len()).unwrap_or(u64::MAX);
+    documents.commit(book, Batch { writes: std::mem::take(writes) }).await?;
+    Ok(count)
+}
+
+async fn drop_all(
+    documents: &Arc<dyn Documents>,
+    book: BookId,
+    collection: &'static credit_core::ports::documents::Collection,
+) -> Result<(), CommitError> {
+    let gone = all(documents, book, collection).await?;
+    for part in gone.chunks(BATCH_ROWS) {
+        let writes = part
+            .iter()
+            .map(|document| Write::Delete { collection, id: document.id.clone(), version: document.version })
+            .collect();
+        documents.commit(book, Batch { writes }).await?;
+    }
+    Ok(())
+}

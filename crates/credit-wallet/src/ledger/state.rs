@@ -1,0 +1,264 @@
+//! A book in memory: a cache over views and journal. Everything here is durable: it changes only after an append.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use credit_core::{AssetCode, Timestamp, WalletId};
+use serde::{Deserialize, Serialize};
+
+use super::mint::MintMark;
+use crate::domain::{ChainHash, Direction, Place, Record, Wallet};
+
+/// Sums over all entries of an asset.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Sum of debits.
+    pub debits: i128,
+    /// Sum of credits.
+    pub credits: i128,
+}
+
+/// Sums by asset.
+pub type TotalsByAsset = BTreeMap<AssetCode, Totals>;
+
+/// Adds the entries of a record to the sums.
+pub(crate) fn add_totals(totals: &mut TotalsByAsset, record: &Record) {
+    for transaction in &record.posted {
+        let sum = totals.entry(transaction.asset).or_default();
+        for entry in &transaction.entries {
+            match entry.direction {
+                Direction::Debit => sum.debits += i128::from(entry.amount),
+                Direction::Credit => sum.credits += i128::from(entry.amount),
+            }
+        }
+    }
+}
+
+/// A group that the views may not show yet.
+#[derive(Debug, Clone)]
+pub(crate) struct TailGroup {
+    pub(crate) sequence: u64,
+    pub(crate) at: Timestamp,
+    pub(crate) hash: ChainHash,
+    pub(crate) mint: MintMark,
+    pub(crate) records: Vec<Arc<Record>>,
+}
+
+impl TailGroup {
+    /// The id of its first transaction.
+    pub(crate) fn first_transaction(&self) -> Option<u128> {
+        self.records.iter().find_map(|record| record.posted.first()).map(|first| first.id.as_u128())
+    }
+}
+
+struct Cached {
+    wallet: Arc<Wallet>,
+    used: AtomicU64,
+}
+
+/// The state of a book at its head.
+pub(crate) struct State {
+    /// The last group applied.
+    pub(crate) head: u64,
+    /// Its hash.
+    pub(crate) hash: ChainHash,
+    /// The latest time seen: the book's clock never goes back.
+    pub(crate) clock: Timestamp,
+    /// Where its ids stand.
+    pub(crate) mint: MintMark,
+    /// Up to which group the views show everything.
+    pub(crate) shown: u64,
+    /// Groups since `floor`, the newest last.
+    pub(crate) tail: VecDeque<TailGroup>,
+    /// Records in the tail that the views do not show.
+    pub(crate) lag: usize,
+    /// Sums over all entries.
+    pub(crate) totals: TotalsByAsset,
+    /// Counts removals from memory, so that a slow load does not bring back what has moved on since.
+    pub(crate) removals: u64,
+    wallets: HashMap<WalletId, Cached>,
+    claims: HashMap<u128, Place>,
+    /// The wallets of the holds and lots that the tail changed.
+    owners: HashMap<u128, WalletId>,
+    tick: AtomicU64,
+}
+
+impl State {
+    pub(crate) fn new(head: u64, hash: ChainHash, clock: Timestamp, mint: MintMark, totals: TotalsByAsset) -> Self {
+        Self {
+            head,
+            hash,
+            clock,
+            mint,
+            shown: head,
+            tail: VecDeque::new(),
+            lag: 0,
+            totals,
+            removals: 0,
+            wallets: HashMap::new(),
+            claims: HashMap::new(),
+            owners: HashMap::new(),
+            tick: AtomicU64::new(0),
+        }
+    }
+
+    /// The first group of the tail: all claims from it on are in memory.
+    pub(crate) fn floor(&self) -> u64 {
+        self.tail.front().map_or(self.head + 1, |group| group.sequence)
+    }
+
+    pub(crate) fn wallet(&self, id: WalletId) -> Option<&Arc<Wallet>> {
+        let cached = self.wallets.get(&id)?;
+        cached.used.store(self.tick.load(Ordering::Relaxed), Ordering::Relaxed);
+        Some(&cached.wallet)
+    }
+
+    /// Changes a wallet in memory.
+    pub(crate) fn wallet_mut(&mut self, id: WalletId) -> Option<&mut Wallet> {
+        self.wallets.get_mut(&id).map(|cached| Arc::make_mut(&mut cached.wallet))
+    }
+
+    pub(crate) fn put_wallet(&mut self, wallet: Arc<Wallet>) {
+        let used = AtomicU64::new(self.tick.fetch_add(1, Ordering::Relaxed));
+        self.wallets.insert(wallet.id, Cached { wallet, used });
+    }
+
+    /// A claim in the tail.
+    pub(crate) fn claimed(&self, claim: u128) -> Option<(Place, Arc<Record>)> {
+        let place = *self.claims.get(&claim)?;
+        self.tail_record(place).map(|record| (place, record))
+    }
+
+    /// The wallet of a hold or a lot that the tail changed.
+    pub(crate) fn owner(&self, hold_or_lot: u128) -> Option<WalletId> {
+        self.owners.get(&hold_or_lot).copied()
+    }
+
+    /// A group of the tail.
+    pub(crate) fn tail_group(&self, sequence: u64) -> Option<&TailGroup> {
+        let first = self.tail.front()?.sequence;
+        let index = usize::try_from(sequence.checked_sub(first)?).ok()?;
+        self.tail.get(index)
+    }
+
+    /// A record of the tail.
+    pub(crate) fn tail_record(&self, place: Place) -> Option<Arc<Record>> {
+        let group = self.tail_group(place.sequence)?;
+        group.records.get(usize::try_from(place.index).ok()?).cloned()
+    }
+
+    /// Takes a group as the new head. `wallets` are its wallets as they are after it.
+    pub(crate) fn commit(&mut self, group: TailGroup, wallets: impl IntoIterator<Item = Arc<Wallet>>) {
+        for wallet in wallets {
+            self.put_wallet(wallet);
+        }
+        self.take_head(group);
+    }
+
+    /// Applies a group as replay does. The wallets it changes are in memory, but for those that it opens.
+    pub(crate) fn apply(&mut self, group: TailGroup) {
+        for record in &group.records {
+            for change in &record.changes {
+                if let Some(opened) = Wallet::from_opening(change, group.at)
+                    && self.wallet(change.wallet).is_none()
+                {
+                    self.put_wallet(Arc::new(opened));
+                }
+                if let Some(wallet) = self.wallet_mut(change.wallet)
+                    && wallet.version < change.version
+                {
+                    wallet.apply(record, change, group.sequence, group.at);
+                }
+            }
+        }
+        self.take_head(group);
+    }
+
+    fn take_head(&mut self, group: TailGroup) {
+        for (index, record) in (0_u32..).zip(&group.records) {
+            let place = Place { sequence: group.sequence, index };
+            for claim in record.all_claims() {
+                self.claims.entry(claim).or_insert(place);
+            }
+            for (owned, wallet) in owned(record) {
+                self.owners.insert(owned, wallet);
+            }
+            add_totals(&mut self.totals, record);
+        }
+        self.head = group.sequence;
+        self.hash = group.hash;
+        self.clock = self.clock.max(group.at);
+        self.mint = self.mint.max(group.mint);
+        self.lag += group.records.len();
+        self.tail.push_back(group);
+    }
+
+    /// The views show everything up to `shown`: forgets what is only needed until then, but keeps the groups of the
+    /// round before for commands on their way.
+    pub(crate) fn mark_shown(&mut self, shown: u64, touched: &[WalletId], keep_wallets: usize) {
+        let before = std::mem::replace(&mut self.shown, shown);
+        while self.tail.front().is_some_and(|group| group.sequence <= before) {
+            let Some(group) = self.tail.pop_front() else { break };
+            for (index, record) in (0_u32..).zip(&group.records) {
+                let place = Place { sequence: group.sequence, index };
+                for claim in record.all_claims() {
+                    if self.claims.get(&claim) == Some(&place) {
+                        self.claims.remove(&claim);
+                    }
+                }
+                for (owned, _) in owned(record) {
+                    self.owners.remove(&owned);
+                }
+            }
+        }
+        self.lag = self.tail.iter().filter(|group| group.sequence > shown).map(|group| group.records.len()).sum();
+        self.removals += 1;
+        for id in touched {
+            if let Some(wallet) = self.wallet_mut(*id) {
+                wallet.forget_shown(shown);
+            }
+        }
+        self.evict(keep_wallets);
+    }
+
+    /// Drops the wallets that were used longest ago and that the views show as they are.
+    fn evict(&mut self, keep: usize) {
+        if self.wallets.len() <= keep {
+            return;
+        }
+        let shown = self.shown;
+        let mut idle: Vec<(u64, WalletId)> = self
+            .wallets
+            .iter()
+            .filter(|(_, cached)| cached.wallet.changed_in <= shown)
+            .map(|(id, cached)| (cached.used.load(Ordering::Relaxed), *id))
+            .collect();
+        idle.sort_unstable();
+        let surplus = self.wallets.len() - keep + keep / 10;
+        for (_, id) in idle.into_iter().take(surplus) {
+            self.wallets.remove(&id);
+        }
+        self.removals += 1;
+    }
+
+    /// How many wallets are in memory.
+    pub(crate) fn cached_wallets(&self) -> usize {
+        self.wallets.len()
+    }
+
+    /// Wallets in memory that have changed since the views were written.
+    pub(crate) fn unshown_wallets(&self) -> impl Iterator<Item = &Arc<Wallet>> {
+        let shown = self.shown;
+        self.wallets.values().map(|cached| &cached.wallet).filter(move |wallet| wallet.changed_in > shown)
+    }
+}
+
+/// The holds and lots that a record carries whole, with their wallet.
+fn owned(record: &Record) -> impl Iterator<Item = (u128, WalletId)> {
+    record.changes.iter().flat_map(|change| {
+        let holds = change.holds.iter().map(|hold| hold.id.as_u128());
+        let lots = change.lots.iter().map(|lot| lot.id.as_u128());
+        holds.chain(lots).map(|id| (id, change.wallet))
+    })
+}

@@ -1,0 +1,231 @@
+//! The views: documents written behind the journal, which can be dropped and built again from it.
+
+use bytes::Bytes;
+use credit_core::ports::documents::{Collection, Document, Index, Key, Write};
+use credit_core::ports::StoreError;
+use credit_core::{GrantId, HoldId, Timestamp, TransactionId, WalletId};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::state::{TailGroup, TotalsByAsset};
+use crate::domain::{ChainHash, Hold, Kind, Lot, Place, Record, Refunded, Wallet, claim, next_due};
+
+/// How far the views of a book are.
+pub static BOOKS: Collection = Collection { name: "ledger_books", indexes: &[] };
+/// Wallets with their live lots and active holds.
+pub static WALLETS: Collection = Collection {
+    name: "ledger_wallets",
+    indexes: &[Index { name: "by_user", unique: false }, Index { name: "by_due", unique: false }],
+};
+/// Every lot.
+pub static GRANTS: Collection =
+    Collection { name: "ledger_grants", indexes: &[Index { name: "by_wallet", unique: false }] };
+/// Every hold.
+pub static HOLDS: Collection =
+    Collection { name: "ledger_holds", indexes: &[Index { name: "by_wallet", unique: false }] };
+/// Groups, by time and by their first transaction.
+pub static GROUPS: Collection =
+    Collection { name: "ledger_groups", indexes: &[Index { name: "by_first", unique: false }] };
+/// Which records changed a wallet, by time.
+pub static HISTORY: Collection = Collection { name: "ledger_history", indexes: &[] };
+/// Which records bear a reference, by time.
+pub static REFERENCES: Collection = Collection { name: "ledger_references", indexes: &[] };
+/// What was claimed, for ever.
+pub static CLAIMS: Collection = Collection { name: "ledger_claims", indexes: &[] };
+/// Refund progress.
+pub static REFUNDS: Collection = Collection { name: "ledger_refunds", indexes: &[] };
+
+/// All of them, for rebuilding.
+pub static ALL: [&Collection; 9] =
+    [&BOOKS, &WALLETS, &GRANTS, &HOLDS, &GROUPS, &HISTORY, &REFERENCES, &CLAIMS, &REFUNDS];
+
+/// The id of the only document in [`BOOKS`] of an application.
+pub const BOOK: &str = "book";
+
+/// How far the views of a book are, and what a restart needs to go on from there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BookView {
+    /// The last group shown.
+    pub sequence: u64,
+    /// Its hash.
+    pub hash: ChainHash,
+    /// The book's clock.
+    pub clock: Timestamp,
+    /// Where its ids stand.
+    pub mint: u64,
+    /// Sums over all entries so far.
+    pub totals: TotalsByAsset,
+}
+
+/// What is kept of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupView {
+    /// Its sequence.
+    pub sequence: u64,
+    /// Which kinds of transactions it has, a bit each.
+    pub kinds: u16,
+}
+
+/// What is kept of a record in the history of a wallet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryView {
+    /// Which kinds of transactions it posted on the wallet, a bit each.
+    pub k: u16,
+}
+
+/// The bit of a kind.
+pub fn kind_bit(kind: Kind) -> u16 {
+    1 << Kind::NAMES.iter().position(|(other, _)| *other == kind).unwrap_or(15)
+}
+
+/// A place with its time, as text that sorts by it: 12 hex digits of time, 12 of sequence, 6 of index.
+pub fn place_key(at: Timestamp, place: Place) -> String {
+    format!("{:012x}{:012x}{:06x}", at.sortable(), place.sequence, place.index)
+}
+
+/// The prefix of all place keys from an instant on.
+pub fn time_key(at: Timestamp) -> String {
+    format!("{:012x}", at.sortable())
+}
+
+/// Reads a place key.
+pub fn parse_place_key(text: &str) -> Option<(Timestamp, Place)> {
+    let at = i64::from_str_radix(text.get(..12)?, 16).ok()?;
+    let sequence = u64::from_str_radix(text.get(12..24)?, 16).ok()?;
+    let index = u32::from_str_radix(text.get(24..30)?, 16).ok()?;
+    Some((Timestamp::from_millis(at), Place { sequence, index }))
+}
+
+/// The id of a claim.
+pub fn claim_id(claim: u128) -> String {
+    format!("{claim:032x}")
+}
+
+/// The prefix of the rows of a reference.
+pub fn reference_prefix(reference: &str) -> String {
+    format!("{}/", claim_id(claim("reference", &[reference])))
+}
+
+fn json<T: Serialize>(value: &T) -> Bytes {
+    serde_json::to_vec(value).expect("views always have a JSON form").into()
+}
+
+/// Reads the body of a view.
+pub fn read<T: DeserializeOwned>(document: &Document) -> Result<T, StoreError> {
+    serde_json::from_slice(&document.body).map_err(|_| StoreError::Corrupt(format!("the view {} cannot be read", document.id)))
+}
+
+fn put(
+    collection: &'static Collection,
+    id: String,
+    sequence: u64,
+    body: Bytes,
+    keys: Vec<(&'static str, Key)>,
+) -> Write {
+    Write::Put { collection, id, sequence, body, keys }
+}
+
+/// How far the views are.
+pub fn book_write(view: &BookView) -> Write {
+    put(&BOOKS, BOOK.to_owned(), view.sequence, json(view), Vec::new())
+}
+
+/// A wallet.
+pub fn wallet_write(wallet: &Wallet, sequence: u64) -> Write {
+    let mut keys = vec![("by_user", Key::text(&wallet.user.to_string()).and_text(&wallet.id.to_string()))];
+    if let Some(due) = next_due(wallet) {
+        keys.push(("by_due", Key::number(due.sortable())));
+    }
+    let mut shown = wallet.clone();
+    shown.forget_shown(u64::MAX);
+    put(&WALLETS, wallet.id.to_string(), sequence, json(&shown), keys)
+}
+
+/// A lot.
+pub fn grant_write(wallet: WalletId, lot: &Lot, sequence: u64) -> Write {
+    let keys = vec![("by_wallet", Key::text(&wallet.to_string()).and_text(&lot.id.to_string()))];
+    put(&GRANTS, lot.id.to_string(), sequence, json(&GrantView { wallet, lot: lot.clone() }), keys)
+}
+
+/// A lot with its wallet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantView {
+    /// The wallet.
+    pub wallet: WalletId,
+    /// The lot.
+    pub lot: Lot,
+}
+
+/// A hold.
+pub fn hold_write(hold: &Hold, sequence: u64) -> Write {
+    let keys = vec![("by_wallet", Key::text(&hold.wallet.to_string()).and_text(&hold.id.to_string()))];
+    put(&HOLDS, hold.id.to_string(), sequence, json(hold), keys)
+}
+
+/// Refund progress of a transaction.
+pub fn refund_write(transaction: TransactionId, refunded: &Refunded, sequence: u64) -> Write {
+    put(&REFUNDS, transaction.to_string(), sequence, json(refunded), Vec::new())
+}
+
+/// The rows that a group adds whatever comes after it: itself, history, references and claims.
+pub(crate) fn group_writes(group: &TailGroup, writes: &mut Vec<Write>) {
+    let mut kinds = 0;
+    for (index, record) in (0_u32..).zip(&group.records) {
+        let place = Place { sequence: group.sequence, index };
+        kinds |= record_writes(group, place, record, writes);
+    }
+    let keys = group.first_transaction().map(|first| ("by_first", Key::text(&format!("{first:032x}"))));
+    let id = place_key(group.at, Place { sequence: group.sequence, index: 0 });
+    let view = GroupView { sequence: group.sequence, kinds };
+    writes.push(put(&GROUPS, id, group.sequence, json(&view), keys.into_iter().collect()));
+}
+
+fn record_writes(group: &TailGroup, place: Place, record: &Record, writes: &mut Vec<Write>) -> u16 {
+    let key = place_key(group.at, place);
+    for change in &record.changes {
+        let kinds = record
+            .posted
+            .iter()
+            .filter(|posted| posted.touches(change.wallet))
+            .fold(0, |kinds, posted| kinds | kind_bit(posted.kind));
+        let id = format!("{}/{key}", change.wallet);
+        writes.push(put(&HISTORY, id, group.sequence, json(&HistoryView { k: kinds }), Vec::new()));
+    }
+    for claim in record.all_claims() {
+        let body = json(&(place.sequence, place.index));
+        writes.push(put(&CLAIMS, claim_id(claim), group.sequence, body, Vec::new()));
+    }
+    for reference in record.posted.iter().filter_map(|posted| posted.note.reference.as_deref()) {
+        let id = format!("{}{key}", reference_prefix(reference));
+        writes.push(put(&REFERENCES, id, group.sequence, Bytes::from_static(b"{}"), Vec::new()));
+    }
+    record.posted.iter().fold(0, |kinds, posted| kinds | kind_bit(posted.kind))
+}
+
+/// What of a wallet a record changed, so that its latest form is written once for a whole batch.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Touched {
+    pub(crate) grants: std::collections::BTreeSet<GrantId>,
+    pub(crate) holds: std::collections::BTreeSet<HoldId>,
+    pub(crate) refunds: std::collections::BTreeSet<TransactionId>,
+}
+
+impl Touched {
+    pub(crate) fn add(&mut self, change: &crate::domain::WalletChange) {
+        self.grants.extend(change.lots.iter().map(|lot| lot.id));
+        self.grants.extend(change.levels.iter().map(|level| level.grant));
+        self.holds.extend(change.holds.iter().map(|hold| hold.id));
+        self.refunds.extend(change.refunds.iter().map(|(transaction, _)| *transaction));
+    }
+
+    /// The rows of a wallet as it is.
+    pub(crate) fn writes(&self, wallet: &Wallet, sequence: u64, writes: &mut Vec<Write>) {
+        writes.push(wallet_write(wallet, sequence));
+        let lots = self.grants.iter().filter_map(|id| wallet.lot(*id));
+        writes.extend(lots.map(|lot| grant_write(wallet.id, lot, sequence)));
+        let holds = self.holds.iter().filter_map(|id| wallet.holds.get(id));
+        writes.extend(holds.map(|hold| hold_write(hold, sequence)));
+        let refunds = self.refunds.iter().filter_map(|id| wallet.refunds.get(id).map(|refunded| (*id, refunded)));
+        writes.extend(refunds.map(|(id, refunded)| refund_write(id, refunded, sequence)));
+    }
+}
