@@ -1,1 +1,50 @@
-fn main() {}
+#![doc = include_str!("../README.md")]
+
+mod address;
+mod cli;
+mod commands;
+mod config;
+mod dev_credentials;
+mod exit;
+mod log;
+mod print;
+mod private_file;
+mod secrets;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command, ConfigCommand};
+use crate::config::{Sources, load};
+use crate::exit::Failure;
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let sources = sources(cli.config);
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Config(ConfigCommand::Show { format }) => commands::config::show(&sources, format),
+        Command::Config(ConfigCommand::Check) => commands::config::check(&sources),
+        Command::Healthcheck { url, ready } => commands::healthcheck::run(&load(&sources)?, url, ready),
+        Command::Completions { shell } => {
+            print::text(&commands::completions::script(shell));
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The files of the command line, and the variables of this process that are texts.
+fn sources(files: Vec<PathBuf>) -> Sources {
+    let environment = std::env::vars_os()
+        .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
+        .collect();
+    Sources { files, environment, default_file: Some("credit.toml".into()) }
+}

@@ -1,0 +1,180 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::ShowFormat;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed
+  2  the command line is not understood
+  3  the configuration has faults; all of them are listed
+  4  the store cannot be opened: in use by another process, damaged, or of a newer version
+  5  the ledger is not as it should be (ledger verify)";
+
+const EXAMPLES: &str = "\
+Examples:
+  credit-server                                     start in profile dev, data in ./.credit
+  credit-server --config /etc/credit.toml           start with a file
+  CREDIT_SERVER__PORT=8081 credit-server serve      start on another port
+  credit-server config show                         what is in effect, and where it comes from";
+
+/// Keeps prepaid credits: who has how many, where they came from, when they expire and why they moved.
+///
+/// Without a command it serves. Configuration: files over environment (CREDIT_, `__` between levels) over defaults.
+#[derive(Debug, Parser)]
+#[command(name = "credit-server", version, after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+pub(crate) struct Cli {
+    /// A configuration file (.toml, .yaml or .json); repeat it, later ones win [default: $CREDIT_CONFIG, else
+    /// ./credit.toml if it is there]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Vec<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the API until a signal to stop (the default)
+    #[command(
+        after_help = "Examples:\n  credit-server serve\n  CREDIT_PROFILE=prod credit-server serve --config /etc/credit.toml\n\n\
+        SIGTERM or SIGINT: not ready any more, calls in flight finish, the ledger is drained, the store is closed, exit 0.\n\
+        A second signal hurries."
+    )]
+    Serve,
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Manage operators
+    #[command(subcommand)]
+    Admin(AdminCommand),
+    /// Manage API keys
+    #[command(subcommand)]
+    ApiKey(ApiKeyCommand),
+    /// Check and mend the ledger
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// Look into the store
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// Print the contract as OpenAPI 3.1
+    #[command(after_help = "Examples:\n  credit-server openapi > openapi.json")]
+    Openapi,
+    /// Copy the store, consistent and durable, to a new file; the service must be stopped
+    #[command(after_help = "Examples:\n  credit-server backup /backups/credit-2026-11-22.redb\n\n\
+        To restore, stop the service and put the file back under the name of the store in data_dir.")]
+    Backup {
+        /// Where to; nothing may be there
+        file: PathBuf,
+    },
+    /// Ask a running service whether it lives: exit code 0 if it does (for containers)
+    #[command(
+        after_help = "Examples:\n  credit-server healthcheck\n  credit-server healthcheck --ready --url http://127.0.0.1:8081"
+    )]
+    Healthcheck {
+        /// Where it serves [default: the configured host and port]
+        #[arg(long)]
+        url: Option<String>,
+        /// Ask whether it is ready, not only alive
+        #[arg(long)]
+        ready: bool,
+    },
+    /// Print completions for a shell
+    #[command(
+        after_help = "Examples:\n  credit-server completions bash > /etc/bash_completion.d/credit-server\n  credit-server completions zsh > \"${fpath[1]}/_credit-server\""
+    )]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print each value with its origin, secrets masked
+    #[command(
+        after_help = "Examples:\n  credit-server config show\n  credit-server config show --format json --config a.toml --config b.toml"
+    )]
+    Show {
+        /// In which language
+        #[arg(long, value_enum, default_value = "toml")]
+        format: ShowFormat,
+    },
+    /// List every fault at once, with its origin and what is allowed
+    #[command(
+        after_help = "Examples:\n  credit-server config check\n  CREDIT_PROFILE=prod credit-server config check --config /etc/credit.toml"
+    )]
+    Check,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminCommand {
+    /// Make a user with role admin in the default application; the service must be stopped
+    #[command(
+        after_help = "Examples:\n  credit-server admin create --username root --email root@shop.example   (asks for the password)\n  \
+        credit-server admin create --username root --email root@shop.example --password-file /run/secrets/root"
+    )]
+    Create(AdminCreate),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AdminCreate {
+    /// The username
+    #[arg(long)]
+    pub(crate) username: String,
+    /// The e-mail address
+    #[arg(long)]
+    pub(crate) email: String,
+    /// A file that holds the password [default: the standard input]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApiKeyCommand {
+    /// Make an API key and print its secret, once; the service must be stopped
+    #[command(after_help = "Examples:\n  credit-server api-key create --name backend\n  \
+        credit-server api-key create --name reporting --app app_0193… --scope wallets:read --scope transactions:read")]
+    Create(ApiKeyCreate),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApiKeyCreate {
+    /// What it is for
+    #[arg(long)]
+    pub(crate) name: String,
+    /// Whose it is [default: the default application]
+    #[arg(long)]
+    pub(crate) app: Option<String>,
+    /// What it may do; repeat it [default: everything]
+    #[arg(long = "scope", value_name = "SCOPE")]
+    pub(crate) scopes: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum LedgerCommand {
+    /// Replay every book, check its hash chains and compare every view with it; the service must be stopped
+    #[command(
+        after_help = "Examples:\n  credit-server ledger verify\n  credit-server ledger verify || echo \"call someone\"\n\n\
+        The report is JSON on the standard output. A running service does the same: POST /v1/ledger/verify."
+    )]
+    Verify,
+    /// Drop the views of the ledger and make them again from the journal; the service must be stopped
+    #[command(after_help = "Examples:\n  credit-server ledger rebuild && credit-server ledger verify")]
+    Rebuild,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Print a table as JSON, a row a line; the service must be stopped
+    #[command(
+        after_help = "Examples:\n  credit-server store dump              list the tables\n  credit-server store dump users        print one"
+    )]
+    Dump {
+        /// Which table [default: list them]
+        table: Option<String>,
+    },
+}

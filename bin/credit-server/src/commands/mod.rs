@@ -1,0 +1,5 @@
+//! What the program can do beside serving, a command a file.
+
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod healthcheck;

@@ -1,0 +1,27 @@
+//! The configuration: layers, faults, origins.
+//!
+//! Defaults, then the environment, then files, each over the one before; Vault will come above the files.
+
+mod duration;
+mod environment;
+mod fault;
+mod key_material;
+mod keys;
+mod layers;
+mod settings;
+mod show;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use fault::{Fault, Faults};
+pub(crate) use key_material::KeyMaterial;
+pub(crate) use layers::{Layers, Sources};
+pub(crate) use settings::{Auth, Bootstrap, Encryption, Log, LogFormat, Profile, Server, Settings};
+pub(crate) use show::ShowFormat;
+
+/// Reads and judges: the settings, or every fault at once.
+pub(crate) fn load(sources: &Sources) -> Result<Settings, Faults> {
+    Layers::read(sources)?.settings()
+}

@@ -1,0 +1,57 @@
+//! How the program ends.
+
+use std::process::ExitCode;
+
+use crate::config::Faults;
+
+/// The exit codes, for scripts. They are part of `--help`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Something failed.
+    Failed,
+    /// The configuration has faults.
+    Configuration,
+    /// The store cannot be opened.
+    Store,
+    /// The ledger is not as it should be.
+    Ledger,
+}
+
+/// Why the program ends early, for people, with its code for scripts.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    error: anyhow::Error,
+}
+
+/// What commands return.
+pub(crate) type Outcome = Result<(), Failure>;
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
+        Self { exit, error: error.into() }
+    }
+
+    /// Says so on the standard error and gives the code.
+    pub(crate) fn report(&self) -> ExitCode {
+        eprintln!("credit-server: {:#}", self.error);
+        ExitCode::from(match self.exit {
+            Exit::Failed => 1,
+            Exit::Configuration => 3,
+            Exit::Store => 4,
+            Exit::Ledger => 5,
+        })
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::new(Exit::Failed, error)
+    }
+}
+
+impl From<Faults> for Failure {
+    fn from(faults: Faults) -> Self {
+        Self::new(Exit::Configuration, faults)
+    }
+}
