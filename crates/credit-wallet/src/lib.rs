@@ -2,3 +2,6 @@
 
 pub mod domain;
 pub mod ledger;
+pub mod ports;
+pub mod routes;
+pub mod service;

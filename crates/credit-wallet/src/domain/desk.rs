@@ -464,6 +464,19 @@ fn entry_id(transaction: TransactionId, index: u8) -> EntryId {
     EntryId::from_u128((transaction.as_u128() & !0xFF) | u128::from(index))
 }
 
-fn system_entry(transaction: TransactionId, index: u8, account: Account, direction: Direction, amount: i64) -> Entry {
-    Entry { id: entry_id(transaction, index), account, direction, amount, balance_after: None, sequence: None }
+fn system_entry(
+    transaction: TransactionId,
+    index: u8,
+    account: Account,
+    direction: Direction,
+    amount: i64,
+) -> Entry {
+    Entry {
+        id: entry_id(transaction, index),
+        account,
+        direction,
+        amount,
+        balance_after: None,
+        sequence: None,
+    }
 }

@@ -28,7 +28,11 @@ pub fn check_wallet(wallet: &Wallet) -> Result<(), Broken> {
     for lot in wallet.lots.iter().chain(wallet.spent_lots.values()) {
         let bounds = 0 <= lot.held && lot.held <= lot.remaining && lot.remaining <= lot.amount;
         hold_true(bounds, "0 <= held <= remaining <= amount", lot.id)?;
-        hold_true(!(lot.expired || lot.voided) || lot.remaining == lot.held, "an ended lot keeps only what is held", lot.id)?;
+        hold_true(
+            !(lot.expired || lot.voided) || lot.remaining == lot.held,
+            "an ended lot keeps only what is held",
+            lot.id,
+        )?;
     }
     hold_true(wallet.lots.iter().all(|lot| lot.remaining > 0), "kept lots have credits", id)?;
     let ordered = wallet.lots.windows(2).all(|pair| pair[0].draw_order(&pair[1]).is_lt());
@@ -88,5 +92,8 @@ fn check_transaction(transaction: &Transaction) -> Result<(), Broken> {
 
 fn last_balance(record: &Record, wallet: WalletId) -> Option<i64> {
     let entries = record.posted.iter().flat_map(|transaction| &transaction.entries);
-    entries.filter(|entry| entry.account == super::transaction::Account::Wallet(wallet)).filter_map(|entry| entry.balance_after).last()
+    entries
+        .filter(|entry| entry.account == super::transaction::Account::Wallet(wallet))
+        .filter_map(|entry| entry.balance_after)
+        .last()
 }

@@ -17,7 +17,8 @@ pub enum Category {
 }
 
 impl NamedValue for Category {
-    const NAMES: &'static [(Self, &'static str)] = &[(Self::Paid, "paid"), (Self::Promotional, "promotional")];
+    const NAMES: &'static [(Self, &'static str)] =
+        &[(Self::Paid, "paid"), (Self::Promotional, "promotional")];
 }
 
 /// The place in the draw order, 0 first to 100 last.

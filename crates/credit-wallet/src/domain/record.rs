@@ -79,7 +79,11 @@ impl StoredRefusal {
             code: problem.code().as_str().to_owned(),
             detail: problem.detail().to_owned(),
             members: Value::Object(problem.members().clone()).to_string(),
-            faults: problem.faults().iter().map(|fault| (fault.pointer.clone(), fault.detail.clone())).collect(),
+            faults: problem
+                .faults()
+                .iter()
+                .map(|fault| (fault.pointer.clone(), fault.detail.clone()))
+                .collect(),
             request_id: request_id.to_owned(),
         }
     }
@@ -90,7 +94,10 @@ impl StoredRefusal {
         let members: Map<String, Value> = serde_json::from_str(&self.members).unwrap_or_default();
         let mut problem = Problem::because(code, self.detail.clone());
         if !self.faults.is_empty() {
-            let faults = self.faults.iter().map(|(pointer, detail)| Fault::new(pointer.clone(), "refused", detail.clone()));
+            let faults = self
+                .faults
+                .iter()
+                .map(|(pointer, detail)| Fault::new(pointer.clone(), "refused", detail.clone()));
             problem = Problem::with_faults(code, faults.collect());
         }
         for (name, value) in members {

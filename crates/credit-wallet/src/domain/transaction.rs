@@ -116,6 +116,15 @@ impl Parties {
             Self::Between { source, .. } => source,
         }
     }
+
+    /// Every wallet that moved.
+    pub fn wallets(self) -> impl Iterator<Item = WalletId> {
+        let second = match self {
+            Self::One(_) => None,
+            Self::Between { destination, .. } => Some(destination),
+        };
+        std::iter::once(self.first()).chain(second)
+    }
 }
 
 /// What was taken from one lot.

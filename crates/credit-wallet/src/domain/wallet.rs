@@ -156,7 +156,11 @@ impl Wallet {
 
     /// When more credits become effective.
     pub fn next_effective_at(&self, now: Timestamp) -> Option<Timestamp> {
-        self.lots.iter().filter(|lot| !lot.is_effective(now) && lot.free() > 0).map(|lot| lot.effective_at).min()
+        self.lots
+            .iter()
+            .filter(|lot| !lot.is_effective(now) && lot.free() > 0)
+            .map(|lot| lot.effective_at)
+            .min()
     }
 
     /// A lot that is in memory.

@@ -50,7 +50,8 @@ impl Replayed {
         while replayed.head < until {
             let groups = journal.read(book, replayed.head + 1, 64).await?;
             if groups.is_empty() {
-                replayed.differ(format!("the journal ends at group {} and should reach {until}", replayed.head));
+                replayed
+                    .differ(format!("the journal ends at group {} and should reach {until}", replayed.head));
                 break;
             }
             for (sequence, group) in groups.into_iter().filter(|(sequence, _)| *sequence <= until) {
@@ -88,7 +89,10 @@ impl Replayed {
                 wallet.apply(record, change, group.sequence, group.at);
                 if Figures::of(wallet, group.at) != change.figures {
                     let id = wallet.id;
-                    self.differ(format!("group {}: the figures of {id} are not what its lots say", group.sequence));
+                    self.differ(format!(
+                        "group {}: the figures of {id} are not what its lots say",
+                        group.sequence
+                    ));
                 } else {
                     touched.push(wallet.clone());
                 }
@@ -124,8 +128,11 @@ pub async fn verify_book(
     documents: &Arc<dyn Documents>,
     book: BookId,
 ) -> Result<Replayed, StoreError> {
-    let view: Option<BookView> =
-        documents.get(book, &views::BOOKS, views::BOOK).await?.map(|document| views::read(&document)).transpose()?;
+    let view: Option<BookView> = documents
+        .get(book, &views::BOOKS, views::BOOK)
+        .await?
+        .map(|document| views::read(&document))
+        .transpose()?;
     let until = view.as_ref().map_or(0, |view| view.sequence);
     let mut replayed = Replayed::play(journal, book, until).await?;
     if let Some(view) = view
@@ -139,7 +146,11 @@ pub async fn verify_book(
     Ok(replayed)
 }
 
-async fn compare_wallets(documents: &Arc<dyn Documents>, book: BookId, replayed: &mut Replayed) -> Result<(), StoreError> {
+async fn compare_wallets(
+    documents: &Arc<dyn Documents>,
+    book: BookId,
+    replayed: &mut Replayed,
+) -> Result<(), StoreError> {
     let mut seen = 0;
     let rows = all(documents, book, &views::WALLETS).await?;
     for document in rows {
@@ -162,7 +173,11 @@ async fn compare_wallets(documents: &Arc<dyn Documents>, book: BookId, replayed:
     Ok(())
 }
 
-async fn compare_parts(documents: &Arc<dyn Documents>, book: BookId, replayed: &mut Replayed) -> Result<(), StoreError> {
+async fn compare_parts(
+    documents: &Arc<dyn Documents>,
+    book: BookId,
+    replayed: &mut Replayed,
+) -> Result<(), StoreError> {
     let mut lots = 0;
     for document in all(documents, book, &views::GRANTS).await? {
         let view: GrantView = views::read(&document)?;
@@ -189,7 +204,8 @@ async fn compare_parts(documents: &Arc<dyn Documents>, book: BookId, replayed: &
             replayed.differ(format!("the refunds of {} are not what the journal says", document.id));
         }
     }
-    let expected_lots: usize = replayed.wallets.values().map(|wallet| wallet.lots.len() + wallet.spent_lots.len()).sum();
+    let expected_lots: usize =
+        replayed.wallets.values().map(|wallet| wallet.lots.len() + wallet.spent_lots.len()).sum();
     let expected_holds: usize = replayed.wallets.values().map(|wallet| wallet.holds.len()).sum();
     if (lots, holds, 0) != (expected_lots, expected_holds, refunds.len()) {
         replayed.differ(format!(
@@ -200,7 +216,11 @@ async fn compare_parts(documents: &Arc<dyn Documents>, book: BookId, replayed: &
     Ok(())
 }
 
-async fn compare_claims(documents: &Arc<dyn Documents>, book: BookId, replayed: &mut Replayed) -> Result<(), StoreError> {
+async fn compare_claims(
+    documents: &Arc<dyn Documents>,
+    book: BookId,
+    replayed: &mut Replayed,
+) -> Result<(), StoreError> {
     let mut missing = replayed.claims.clone();
     for document in all(documents, book, &views::CLAIMS).await? {
         let shown: (u64, u32) = views::read(&document)?;

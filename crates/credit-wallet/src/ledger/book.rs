@@ -127,7 +127,13 @@ impl Book {
     async fn open(id: BookId, parts: Arc<LedgerParts>) -> Result<Arc<Self>, StoreError> {
         let document = parts.documents.get(id, &views::BOOKS, views::BOOK).await?;
         let state = match document {
-            None => State::new(0, crate::domain::ChainHash::default(), credit_core::Timestamp::EPOCH, 0, Default::default()),
+            None => State::new(
+                0,
+                crate::domain::ChainHash::default(),
+                credit_core::Timestamp::EPOCH,
+                0,
+                Default::default(),
+            ),
             Some(document) => {
                 let view: BookView = views::read(&document)?;
                 State::new(view.sequence, view.hash, view.clock, view.mint, view.totals)
@@ -214,7 +220,10 @@ impl Book {
             return Ok(());
         }
         if sequence != head + 1 || decoded.header.previous != hash {
-            return Err(StoreError::Corrupt(format!("group {sequence} of book {} does not follow group {head}", self.id)));
+            return Err(StoreError::Corrupt(format!(
+                "group {sequence} of book {} does not follow group {head}",
+                self.id
+            )));
         }
         let group = TailGroup {
             sequence,
@@ -243,7 +252,11 @@ impl Book {
             result = shown.wait_for(|shown| *shown >= head) => result.is_ok(),
             () = tokio::time::sleep(self.parts.settings.deadline) => false,
         };
-        if waited { Ok(()) } else { Err(Problem::because(Code::Unavailable, "The views lag behind.").retry_after(1)) }
+        if waited {
+            Ok(())
+        } else {
+            Err(Problem::because(Code::Unavailable, "The views lag behind.").retry_after(1))
+        }
     }
 
     /// How many records the views lag behind.

@@ -38,7 +38,8 @@ pub(crate) fn encode(
     mint: MintMark,
     records: &[Arc<Record>],
 ) -> Result<Bytes, StoreError> {
-    let broken = |error: &dyn std::fmt::Display| StoreError::Corrupt(format!("a group cannot be encoded: {error}"));
+    let broken =
+        |error: &dyn std::fmt::Display| StoreError::Corrupt(format!("a group cannot be encoded: {error}"));
     let mut bytes = BytesMut::with_capacity(HEAD + records.len() * 512);
     bytes.put_u8(VERSION);
     bytes.put_slice(&previous.0);

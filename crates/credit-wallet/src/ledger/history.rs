@@ -117,7 +117,11 @@ impl Book {
     }
 
     /// Place keys of records that may match, newest first, at or before `bound`; at most a round.
-    async fn places(&self, filter: &TransactionFilter, bound: Option<&str>) -> Result<Vec<String>, StoreError> {
+    async fn places(
+        &self,
+        filter: &TransactionFilter,
+        bound: Option<&str>,
+    ) -> Result<Vec<String>, StoreError> {
         let Some(wallets) = &filter.wallets else {
             return match &filter.reference {
                 Some(reference) => {
@@ -156,7 +160,11 @@ impl Book {
         Ok(rows.into_iter().filter_map(|row| key(&row.document.id)).collect())
     }
 
-    async fn group_places(&self, filter: &TransactionFilter, bound: Option<&str>) -> Result<Vec<String>, StoreError> {
+    async fn group_places(
+        &self,
+        filter: &TransactionFilter,
+        bound: Option<&str>,
+    ) -> Result<Vec<String>, StoreError> {
         let mut from_bound = bound.map(str::to_owned);
         loop {
             let mut query = Query::new(&views::GROUPS, None, Key::empty(), 16);
@@ -168,7 +176,8 @@ impl Book {
             let mut places = Vec::new();
             for row in rows {
                 let view: GroupView = views::read(&row.document)?;
-                if filter.kind.is_some_and(|kind| view.kinds & views::kind_bit(kind) == 0) || view.kinds == 0 {
+                if filter.kind.is_some_and(|kind| view.kinds & views::kind_bit(kind) == 0) || view.kinds == 0
+                {
                     continue;
                 }
                 let Some((at, _)) = views::parse_place_key(&row.document.id) else { continue };
@@ -251,7 +260,10 @@ impl TransactionFilter {
     fn takes(&self, transaction: &Transaction) -> bool {
         self.wallets.as_ref().is_none_or(|wallets| wallets.iter().any(|wallet| transaction.touches(*wallet)))
             && self.kind.is_none_or(|kind| transaction.kind == kind)
-            && self.reference.as_ref().is_none_or(|wanted| transaction.note.reference.as_ref() == Some(wanted))
+            && self
+                .reference
+                .as_ref()
+                .is_none_or(|wanted| transaction.note.reference.as_ref() == Some(wanted))
             && self.from.is_none_or(|from| transaction.created_at >= from)
             && self.to.is_none_or(|to| transaction.created_at < to)
     }

@@ -42,8 +42,10 @@ impl Ask {
                     KeyHolder::User(user) => user.to_string(),
                     KeyHolder::Application => "app".to_owned(),
                 };
-                self.key =
-                    Some(KeyMark { claim: claim("key", &[&holder, key.key.as_str()]), fingerprint: key.fingerprint });
+                self.key = Some(KeyMark {
+                    claim: claim("key", &[&holder, key.key.as_str()]),
+                    fingerprint: key.fingerprint,
+                });
             }
         }
         self

@@ -16,7 +16,8 @@ use super::mint::{Mint, MintMark};
 use super::state::{State, TailGroup};
 use crate::domain::commands::Sweep;
 use crate::domain::{
-    Answer, Command, Decided, Desk, Place, Record, StoredRefusal, Wallet, World, check_posted, has_due, settle,
+    Answer, Command, Decided, Desk, Place, Record, StoredRefusal, Wallet, World, check_posted, has_due,
+    settle,
 };
 
 /// The only writer of a book in this process.
@@ -129,7 +130,8 @@ impl Lane {
             match parts.journal.append(self.book.id, draft.sequence, group.clone()).await {
                 Ok(appended) => {
                     let records = draft.records.clone();
-                    let tail = TailGroup { sequence: draft.sequence, at: draft.at, hash, mint: draft.mark, records };
+                    let tail =
+                        TailGroup { sequence: draft.sequence, at: draft.at, hash, mint: draft.mark, records };
                     return Ok((appended, tail));
                 }
                 Err(StoreError::OutcomeUnknown(why)) => {
@@ -192,7 +194,11 @@ impl World for View<'_> {
             return Some((Place { sequence: self.draft.sequence, index: *index }, record.clone()));
         }
         self.state.claimed(claim).or_else(|| {
-            self.job.known.iter().find(|(known, ..)| *known == claim).map(|(_, place, record)| (*place, record.clone()))
+            self.job
+                .known
+                .iter()
+                .find(|(known, ..)| *known == claim)
+                .map(|(_, place, record)| (*place, record.clone()))
         })
     }
 }
@@ -208,7 +214,9 @@ impl Draft {
                 _ => Verdict::Refused(Problem::new(Code::IdempotencyKeyReused)),
             };
         }
-        if !ask.dry_run && let Err(problem) = self.post_due(state, job, mint) {
+        if !ask.dry_run
+            && let Err(problem) = self.post_due(state, job, mint)
+        {
             return Verdict::Refused(problem);
         }
         let decided = self.on_desk(state, job, mint, ask.actor, |desk| {
@@ -249,9 +257,12 @@ impl Draft {
     /// or not the command is refused.
     fn post_due(&mut self, state: &State, job: &Job, mint: &mut Mint) -> Result<(), Problem> {
         for id in &job.needs.wallets {
-            let due = (View { state, draft: self, job }).wallet(*id).is_some_and(|wallet| has_due(&wallet, self.at));
+            let due = (View { state, draft: self, job })
+                .wallet(*id)
+                .is_some_and(|wallet| has_due(&wallet, self.at));
             if due {
-                let decided = self.on_desk(state, job, mint, Actor::System, |desk| Sweep(*id).decide(desk))?;
+                let decided =
+                    self.on_desk(state, job, mint, Actor::System, |desk| Sweep(*id).decide(desk))?;
                 if !decided.record.changes.is_empty() {
                     self.keep(decided);
                 }
@@ -301,7 +312,9 @@ impl Draft {
 fn answer(jobs: Vec<Job>, draft: Draft) {
     for (job, verdict) in jobs.into_iter().zip(draft.verdicts) {
         let outcome = match verdict {
-            Verdict::Recorded(record) | Verdict::Unrecorded(record) => Ok(Outcome { record, replayed: false }),
+            Verdict::Recorded(record) | Verdict::Unrecorded(record) => {
+                Ok(Outcome { record, replayed: false })
+            }
             Verdict::Replayed(record) => match &record.answer {
                 Answer::Refused(refusal) => Err(refusal.replay()),
                 _ => Ok(Outcome { record, replayed: true }),

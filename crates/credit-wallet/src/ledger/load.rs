@@ -73,7 +73,9 @@ impl Book {
         let documents = &self.parts.documents;
         let mut loaded = Loaded::default();
         let ids: Vec<String> = wanted.wallets.iter().map(ToString::to_string).collect();
-        for (id, document) in wanted.wallets.iter().zip(documents.get_many(self.id, &views::WALLETS, &ids).await?) {
+        for (id, document) in
+            wanted.wallets.iter().zip(documents.get_many(self.id, &views::WALLETS, &ids).await?)
+        {
             match document {
                 Some(document) => loaded.wallets.push(views::read(&document)?),
                 None => loaded.absent.push(*id),
@@ -102,8 +104,12 @@ impl Book {
         if let Some(record) = self.state.read().tail_record(place) {
             return Ok(record);
         }
-        let damaged =
-            || StoreError::Corrupt(format!("group {} of book {} is not where the views say", place.sequence, self.id));
+        let damaged = || {
+            StoreError::Corrupt(format!(
+                "group {} of book {} is not where the views say",
+                place.sequence, self.id
+            ))
+        };
         let group = self.group(place.sequence).await?.ok_or_else(damaged)?;
         group.record(usize::try_from(place.index).map_err(|_| damaged())?)
     }
@@ -129,7 +135,12 @@ impl Needs {
 fn missing(state: &State, needs: &Needs, absent: &[WalletId]) -> Needs {
     let wallet = |id: &WalletId| state.wallet(*id);
     Needs {
-        wallets: needs.wallets.iter().filter(|id| wallet(id).is_none() && !absent.contains(id)).copied().collect(),
+        wallets: needs
+            .wallets
+            .iter()
+            .filter(|id| wallet(id).is_none() && !absent.contains(id))
+            .copied()
+            .collect(),
         lots: needs
             .lots
             .iter()
@@ -145,7 +156,9 @@ fn missing(state: &State, needs: &Needs, absent: &[WalletId]) -> Needs {
         refunds: needs
             .refunds
             .iter()
-            .filter(|(id, transaction)| wallet(id).is_some_and(|wallet| !wallet.refunds.contains_key(transaction)))
+            .filter(|(id, transaction)| {
+                wallet(id).is_some_and(|wallet| !wallet.refunds.contains_key(transaction))
+            })
             .copied()
             .collect(),
         claims: Vec::new(),

@@ -85,7 +85,8 @@ impl Projector {
             state.mark_shown(sequence, &touched, keep);
             state.lag
         };
-        metrics::gauge!("credit_ledger_view_lag_records").set(f64::from(u32::try_from(lag).unwrap_or(u32::MAX)));
+        metrics::gauge!("credit_ledger_view_lag_records")
+            .set(f64::from(u32::try_from(lag).unwrap_or(u32::MAX)));
         self.book.shown.send_replace(sequence);
         Ok(true)
     }
@@ -103,7 +104,8 @@ impl Backlog {
         if state.shown >= state.head {
             return None;
         }
-        let groups: Vec<TailGroup> = state.tail.iter().filter(|group| group.sequence > state.shown).cloned().collect();
+        let groups: Vec<TailGroup> =
+            state.tail.iter().filter(|group| group.sequence > state.shown).cloned().collect();
         let mut wallets: HashMap<WalletId, (Touched, Arc<Wallet>)> = HashMap::new();
         for change in groups.iter().flat_map(|group| &group.records).flat_map(|record| &record.changes) {
             if let Some((touched, _)) = wallets.get_mut(&change.wallet) {

@@ -8,9 +8,9 @@ use credit_core::{AssetCode, GrantId, HoldId, Timestamp, TransactionId, UserId, 
 
 use super::book::Book;
 use super::codec::Decoded;
-use crate::domain::commands::wallet_claim;
 use super::state::TotalsByAsset;
 use super::views::{self, GrantView, GroupView};
+use crate::domain::commands::wallet_claim;
 use crate::domain::{Figures, Hold, Lot, Needs, Place, Record, Transaction, Wallet, settled_view};
 
 /// A posted transaction, in its record.
@@ -59,25 +59,30 @@ impl Book {
 
     /// The wallet of a user in an asset.
     pub async fn wallet_of(&self, user: UserId, asset: AssetCode) -> Result<Option<Arc<Wallet>>, StoreError> {
-        self.refresh().await?;
-        let claim = wallet_claim(user, asset);
-        let tail = self.state.read().claimed(claim).map(|(place, _)| place);
-        let place = match tail {
-            Some(place) => Some(place),
-            None => match self.parts.documents.get(self.id, &views::CLAIMS, &views::claim_id(claim)).await? {
-                Some(document) => {
-                    let (sequence, index) = views::read(&document)?;
-                    Some(Place { sequence, index })
-                }
-                None => None,
-            },
-        };
-        let Some(place) = place else { return Ok(None) };
-        let record = self.record(place).await?;
+        let Some(record) = self.claimed(wallet_claim(user, asset)).await? else { return Ok(None) };
         match record.changes.first() {
             Some(change) => self.wallet(change.wallet).await,
             None => Ok(None),
         }
+    }
+
+    /// The record that claimed something first.
+    pub async fn claimed(&self, claim: u128) -> Result<Option<Arc<Record>>, StoreError> {
+        self.refresh().await?;
+        if let Some((_, record)) = self.state.read().claimed(claim) {
+            return Ok(Some(record));
+        }
+        let id = views::claim_id(claim);
+        let Some(document) = self.parts.documents.get(self.id, &views::CLAIMS, &id).await? else {
+            return Ok(None);
+        };
+        let (sequence, index) = views::read(&document)?;
+        self.record(Place { sequence, index }).await.map(Some)
+    }
+
+    /// The record at a place.
+    pub async fn record_at(&self, place: Place) -> Result<Arc<Record>, StoreError> {
+        self.record(place).await
     }
 
     /// The time of the book: never before its last group.
@@ -149,7 +154,8 @@ impl Book {
     fn tail_records_around(&self, id: TransactionId) -> Option<Vec<Arc<Record>>> {
         let state = self.state.read();
         let groups = state.tail.iter().rev();
-        let mut begun = groups.filter(|group| group.first_transaction().is_some_and(|first| first <= id.as_u128()));
+        let mut begun =
+            groups.filter(|group| group.first_transaction().is_some_and(|first| first <= id.as_u128()));
         begun.next().map(|group| group.records.clone())
     }
 
@@ -161,8 +167,10 @@ impl Book {
         {
             return Ok(refunded.total);
         }
-        let document = self.parts.documents.get(self.id, &views::REFUNDS, &transaction.id.to_string()).await?;
-        let refunded: Option<crate::domain::Refunded> = document.map(|document| views::read(&document)).transpose()?;
+        let document =
+            self.parts.documents.get(self.id, &views::REFUNDS, &transaction.id.to_string()).await?;
+        let refunded: Option<crate::domain::Refunded> =
+            document.map(|document| views::read(&document)).transpose()?;
         Ok(refunded.map_or(0, |refunded| refunded.total))
     }
 
@@ -188,6 +196,7 @@ impl Book {
             let settled = settled_view(&wallet, at);
             return Ok(Some(figures_at(at, Figures::of(&settled, at))));
         }
+        self.flush().await.map_err(|problem| StoreError::Unavailable(problem.detail().to_owned()))?;
         let Some(record) = self.last_change_before(id, at).await? else {
             return Ok(Some(BalanceAt { at, balance: 0, held: 0, available: 0 }));
         };

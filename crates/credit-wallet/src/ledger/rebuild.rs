@@ -71,7 +71,11 @@ pub async fn rebuild_views(
     Ok(written + commit(documents, book, &mut writes).await?)
 }
 
-async fn commit(documents: &Arc<dyn Documents>, book: BookId, writes: &mut Vec<Write>) -> Result<u64, CommitError> {
+async fn commit(
+    documents: &Arc<dyn Documents>,
+    book: BookId,
+    writes: &mut Vec<Write>,
+) -> Result<u64, CommitError> {
     let count = u64::try_from(writes.len()).unwrap_or(u64::MAX);
     documents.commit(book, Batch { writes: std::mem::take(writes) }).await?;
     Ok(count)

@@ -85,7 +85,13 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(head: u64, hash: ChainHash, clock: Timestamp, mint: MintMark, totals: TotalsByAsset) -> Self {
+    pub(crate) fn new(
+        head: u64,
+        hash: ChainHash,
+        clock: Timestamp,
+        mint: MintMark,
+        totals: TotalsByAsset,
+    ) -> Self {
         Self {
             head,
             hash,
@@ -212,7 +218,8 @@ impl State {
                 }
             }
         }
-        self.lag = self.tail.iter().filter(|group| group.sequence > shown).map(|group| group.records.len()).sum();
+        self.lag =
+            self.tail.iter().filter(|group| group.sequence > shown).map(|group| group.records.len()).sum();
         self.removals += 1;
         for id in touched {
             if let Some(wallet) = self.wallet_mut(*id) {

@@ -55,7 +55,9 @@ impl Book {
         // A row may be older than the wallet in memory.
         let mut due: Vec<WalletId> =
             shown.filter(|id| state.wallet(*id).is_none_or(|wallet| has_due(wallet, now))).collect();
-        due.extend(state.unshown_wallets().filter(|wallet| has_due(wallet, now)).map(|wallet| wallet.id).take(ROUND));
+        due.extend(
+            state.unshown_wallets().filter(|wallet| has_due(wallet, now)).map(|wallet| wallet.id).take(ROUND),
+        );
         due.sort_unstable();
         due.dedup();
         Ok(due)

@@ -1,8 +1,8 @@
 //! The views: documents written behind the journal, which can be dropped and built again from it.
 
 use bytes::Bytes;
-use credit_core::ports::documents::{Collection, Document, Index, Key, Write};
 use credit_core::ports::StoreError;
+use credit_core::ports::documents::{Collection, Document, Index, Key, Write};
 use credit_core::{GrantId, HoldId, Timestamp, TransactionId, WalletId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -112,7 +112,8 @@ fn json<T: Serialize>(value: &T) -> Bytes {
 
 /// Reads the body of a view.
 pub fn read<T: DeserializeOwned>(document: &Document) -> Result<T, StoreError> {
-    serde_json::from_slice(&document.body).map_err(|_| StoreError::Corrupt(format!("the view {} cannot be read", document.id)))
+    serde_json::from_slice(&document.body)
+        .map_err(|_| StoreError::Corrupt(format!("the view {} cannot be read", document.id)))
 }
 
 fn put(
@@ -225,7 +226,8 @@ impl Touched {
         writes.extend(lots.map(|lot| grant_write(wallet.id, lot, sequence)));
         let holds = self.holds.iter().filter_map(|id| wallet.holds.get(id));
         writes.extend(holds.map(|hold| hold_write(hold, sequence)));
-        let refunds = self.refunds.iter().filter_map(|id| wallet.refunds.get(id).map(|refunded| (*id, refunded)));
+        let refunds =
+            self.refunds.iter().filter_map(|id| wallet.refunds.get(id).map(|refunded| (*id, refunded)));
         writes.extend(refunds.map(|(id, refunded)| refund_write(id, refunded, sequence)));
     }
 }

@@ -70,7 +70,8 @@ impl Command for CaptureHold {
     fn decide(&self, desk: &mut Desk<'_>) -> Result<Answer, Problem> {
         desk.active_wallet(self.wallet)?;
         desk.bump(self.wallet)?;
-        moves::capture(desk, self.wallet, self.hold, self.amount.map(Amount::units), self.last).map(Answer::Posted)
+        moves::capture(desk, self.wallet, self.hold, self.amount.map(Amount::units), self.last)
+            .map(Answer::Posted)
     }
 }
 

@@ -37,7 +37,12 @@ impl Command for CreateWallet {
             return Err(Problem::new(Code::WalletExists));
         }
         let id = WalletId::from_u128(desk.mint());
-        desk.open_wallet(OpenWallet { id, user: self.user, asset: self.asset, metadata: self.metadata.clone() });
+        desk.open_wallet(OpenWallet {
+            id,
+            user: self.user,
+            asset: self.asset,
+            metadata: self.metadata.clone(),
+        });
         desk.bump(id)?;
         desk.claim(claim);
         Ok(Answer::Wallet(id))

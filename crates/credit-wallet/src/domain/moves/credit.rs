@@ -27,7 +27,14 @@ pub struct Deposit {
 impl Deposit {
     /// A lot that is effective now, for ever, with the usual priority.
     pub fn new(amount: i64, category: Category) -> Self {
-        Self { amount, category, priority: Priority::default(), effective_at: None, expires_at: None, successor_of: None }
+        Self {
+            amount,
+            category,
+            priority: Priority::default(),
+            effective_at: None,
+            expires_at: None,
+            successor_of: None,
+        }
     }
 }
 

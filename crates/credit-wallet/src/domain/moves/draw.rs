@@ -32,7 +32,8 @@ pub fn spend(desk: &mut Desk<'_>, id: WalletId, amount: i64, at_most: bool) -> R
     if amount > available {
         return Err(insufficient_funds(wallet, amount, available, now));
     }
-    let from_lots: i64 = wallet.lots.iter().filter(|lot| lot.is_effective(now)).map(crate::domain::Lot::free).sum();
+    let from_lots: i64 =
+        wallet.lots.iter().filter(|lot| lot.is_effective(now)).map(crate::domain::Lot::free).sum();
     let from_lots = from_lots.min(amount);
     let beyond = amount - from_lots;
     let overdrawn = wallet.overdrawn + beyond;
@@ -54,7 +55,12 @@ pub fn draw_exactly(desk: &mut Desk<'_>, id: WalletId, amount: i64) -> Result<Dr
 }
 
 /// Takes from one lot what is free in it. The caller has checked that it is enough.
-pub fn take_from_lot(desk: &mut Desk<'_>, id: WalletId, grant: GrantId, amount: i64) -> Result<Taken, Problem> {
+pub fn take_from_lot(
+    desk: &mut Desk<'_>,
+    id: WalletId,
+    grant: GrantId,
+    amount: i64,
+) -> Result<Taken, Problem> {
     let mut lot = desk.lot(id, grant)?;
     let taken = Taken { grant, amount, expires_at: lot.expires_at, category: lot.category };
     lot.remaining -= amount;
@@ -76,6 +82,9 @@ fn draw(desk: &mut Desk<'_>, id: WalletId, amount: i64) -> Result<Draw, Problem>
             left -= part;
         }
     }
-    let taken = plan.into_iter().map(|(grant, part)| take_from_lot(desk, id, grant, part)).collect::<Result<_, _>>()?;
+    let taken = plan
+        .into_iter()
+        .map(|(grant, part)| take_from_lot(desk, id, grant, part))
+        .collect::<Result<_, _>>()?;
     Ok(Draw { taken, overdrawn: 0 })
 }

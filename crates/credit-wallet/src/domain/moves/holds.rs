@@ -96,7 +96,12 @@ pub fn capture(
         let mut lot = desk.lot(id, part.grant)?;
         lot.held -= captured;
         lot.remaining -= captured;
-        taken.push(Taken { grant: lot.id, amount: captured, expires_at: lot.expires_at, category: lot.category });
+        taken.push(Taken {
+            grant: lot.id,
+            amount: captured,
+            expires_at: lot.expires_at,
+            category: lot.category,
+        });
         desk.put_lot(id, lot)?;
         part.left -= captured;
         left -= captured;
@@ -125,7 +130,12 @@ pub fn release(desk: &mut Desk<'_>, id: WalletId, hold: HoldId) -> Result<Hold, 
 }
 
 /// Sets a hold's end anew. `409 hold_not_active`.
-pub fn extend(desk: &mut Desk<'_>, id: WalletId, hold: HoldId, expires_at: Timestamp) -> Result<Hold, Problem> {
+pub fn extend(
+    desk: &mut Desk<'_>,
+    id: WalletId,
+    hold: HoldId,
+    expires_at: Timestamp,
+) -> Result<Hold, Problem> {
     let mut held = active(desk, id, hold)?;
     held.expires_at = expires_at;
     desk.put_hold(id, held)?;

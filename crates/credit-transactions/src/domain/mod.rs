@@ -1,0 +1,15 @@
+//! The kinds of transactions, composed from the moves of the ledger's kernel. Pure.
+
+mod adjustment;
+mod grant;
+mod purchase;
+mod refund;
+mod spend;
+mod transfer;
+
+pub use adjustment::Adjust;
+pub use grant::GiveGrant;
+pub use purchase::Purchase;
+pub use refund::Refund;
+pub use spend::Spend;
+pub use transfer::Transfer;

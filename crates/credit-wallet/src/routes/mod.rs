@@ -1,0 +1,3 @@
+//! How the web asks.
+
+pub mod response;
