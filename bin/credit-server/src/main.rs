@@ -10,6 +10,7 @@ mod log;
 mod print;
 mod private_file;
 mod secrets;
+mod street;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -96,6 +96,8 @@ pub(crate) const KEYS: &[Key] = &[
     key("server.workers", Kind::Whole { low: 0, high: 1024 }, Some("0")),
     // Whose X-Forwarded-For is believed.
     key("server.trusted_proxies", Kind::Networks, Some("")),
+    // HTTP/2 without TLS, for a proxy that speaks it; only then, since who connects and says nothing is not cut off.
+    key("server.h2c", Kind::Flag, Some("false")),
     // How long an idle connection is kept.
     key("server.keep_alive", Kind::Length { low: 1, high: 3600 }, Some("75s")),
     // How long a caller may take to send the head of a request.

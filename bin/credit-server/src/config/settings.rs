@@ -45,6 +45,8 @@ pub(crate) struct Server {
     /// `None`: one for each core.
     pub(crate) workers: Option<usize>,
     pub(crate) trusted_proxies: Vec<String>,
+    /// HTTP/2 without TLS beside HTTP/1.
+    pub(crate) h2c: bool,
     pub(crate) keep_alive: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) shutdown_timeout: Duration,
@@ -334,6 +336,7 @@ impl Values {
             port: self.whole("server.port"),
             workers: Some(self.whole("server.workers")).filter(|workers| *workers > 0),
             trusted_proxies: self.list("server.trusted_proxies"),
+            h2c: matches!(self.take("server.h2c"), Some(Setting::Flag(true))),
             keep_alive: self.length("server.keep_alive"),
             request_timeout: self.length("server.request_timeout"),
             shutdown_timeout: self.length("server.shutdown_timeout"),

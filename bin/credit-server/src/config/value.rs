@@ -11,8 +11,7 @@ use super::keys::Kind;
 #[derive(Debug, Clone)]
 pub(crate) enum Setting {
     Text(String),
-    /// Judged only: the flags of the contract belong to what later versions bring.
-    Flag,
+    Flag(bool),
     /// A number, or seconds.
     Whole(u64),
     List(Vec<String>),
@@ -34,7 +33,7 @@ pub(super) fn read(kind: Kind, value: &Value) -> Result<Setting, String> {
 fn read_kind(kind: Kind, value: &Value) -> Option<Setting> {
     match kind {
         Kind::Text => text(value).filter(|text| !text.is_empty()).map(|text| Setting::Text(text.to_owned())),
-        Kind::Flag => is_flag(value).then_some(Setting::Flag),
+        Kind::Flag => flag(value).map(Setting::Flag),
         Kind::Whole { low, high } => whole(value).filter(|n| (low..=high).contains(n)).map(Setting::Whole),
         Kind::Length { low, high } => {
             let seconds = text(value).map_or_else(|| whole(value), duration::read)?;
@@ -91,8 +90,11 @@ fn text(value: &Value) -> Option<&str> {
     value.as_str()
 }
 
-fn is_flag(value: &Value) -> bool {
-    matches!(value, Value::Bool(..)) || matches!(text(value), Some("true" | "false"))
+fn flag(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(_, flag) => Some(*flag),
+        other => text(other)?.parse().ok(),
+    }
 }
 
 fn whole(value: &Value) -> Option<u64> {

@@ -1,0 +1,213 @@
+//! `serve`: from the first socket to the last answer.
+
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer};
+use anyhow::{Context, Result, bail};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::address;
+use crate::config::{Profile, Server, Settings};
+use crate::exit::Failure;
+use crate::first_start;
+use crate::street::Street;
+use crate::wiring::Service;
+
+/// Threads that a worker may use for work that blocks: reading a request never does, packing a large answer does.
+const BLOCKING_THREADS: usize = 4;
+
+/// Serves until a signal to stop.
+pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
+    crate::log::start(&settings.log);
+    let started = Instant::now();
+    actix_web::rt::System::new().block_on(serve(settings, started))
+}
+
+async fn serve(settings: Settings, started: Instant) -> Result<(), Failure> {
+    let mut signals = Signals::listen()?;
+    // Taken first: two services on one port are told apart before either touches a store.
+    let api = listen("server", &settings.server.host, settings.server.port, settings.server.backlog)?;
+    let metrics = listen("metrics", &settings.metrics.host, settings.metrics.port, 64)?;
+    let (api_address, metrics_address) = (local(&api)?, local(&metrics)?);
+
+    let service = Arc::new(Service::open(&settings).await?);
+    let street = Arc::new(Street::new(&settings.allowed_origins));
+    // From here on it answers, and says that it is not ready.
+    let api = serve_api(&settings.server, api, &service, &street)?;
+    let metrics = serve_metrics(metrics, &service)?;
+
+    tokio::select! {
+        ready = get_ready(&settings, &service, api_address, metrics_address, started) => {
+            if let Err(error) = ready {
+                stop(&settings.server, &api, &metrics, &service, &street, &mut signals).await;
+                return Err(error.into());
+            }
+            signals.next().await;
+        }
+        () = signals.next() => {}
+    }
+    tracing::info!("stopping");
+    stop(&settings.server, &api, &metrics, &service, &street, &mut signals).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Initialises the modules, makes who and what a first start needs, and says where to go.
+async fn get_ready(
+    settings: &Settings,
+    service: &Arc<Service>,
+    api: SocketAddr,
+    metrics: SocketAddr,
+    started: Instant,
+) -> Result<()> {
+    service.manager.initialise().await;
+    let base_url = address::base_url(api);
+    let credentials = first_start::run(settings, service, &base_url).await?;
+    let watched = service.clone();
+    actix_web::rt::spawn(async move { watched.manager.watch().await });
+    tracing::info!(
+        api = base_url,
+        metrics = format!("{}/metrics", address::base_url(metrics)),
+        milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "serving"
+    );
+    if let Some(credentials) = credentials {
+        crate::print::text(&first_start::welcome(&credentials, &settings.data_dir, &address::base_url(metrics)));
+    }
+    Ok(())
+}
+
+fn serve_api(
+    server: &Server,
+    listener: TcpListener,
+    service: &Arc<Service>,
+    street: &Arc<Street>,
+) -> Result<ServerHandle> {
+    let (service, street) = (service.clone(), street.clone());
+    let mut http = HttpServer::new(move || {
+        let street = street.clone();
+        App::new()
+            .wrap(from_fn(move |request, next| street.clone().pass(request, next)))
+            .configure(|config| service.manager.configure(config, &service.door))
+    })
+    .keep_alive(server.keep_alive)
+    .client_request_timeout(server.request_timeout)
+    .client_disconnect_timeout(Duration::from_secs(1))
+    .max_connections(server.max_connections)
+    .worker_max_blocking_threads(BLOCKING_THREADS)
+    .shutdown_timeout(server.shutdown_timeout.as_secs())
+    .disable_signals();
+    if let Some(workers) = server.workers {
+        http = http.workers(workers);
+    }
+    let http = if server.h2c { http.listen_auto_h2c(listener) } else { http.listen(listener) };
+    Ok(start(http.context("the API cannot be served")?.run()))
+}
+
+fn serve_metrics(listener: TcpListener, service: &Arc<Service>) -> Result<ServerHandle> {
+    let service = service.clone();
+    let http = HttpServer::new(move || {
+        let service = service.clone();
+        App::new()
+            .configure(|config| credit_api::configure_metrics(config, &service.door, &service.render_metrics))
+    })
+    .workers(1)
+    .worker_max_blocking_threads(1)
+    .shutdown_timeout(1)
+    .disable_signals()
+    .listen(listener)
+    .context("the metrics cannot be served")?;
+    Ok(start(http.run()))
+}
+
+fn start(server: actix_web::dev::Server) -> ServerHandle {
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    handle
+}
+
+/// Not ready any more; what is in flight finishes, unless a second signal or the timeout comes first; the modules stop,
+/// which drains the ledger; the store is closed.
+async fn stop(
+    server: &Server,
+    api: &ServerHandle,
+    metrics: &ServerHandle,
+    service: &Service,
+    street: &Street,
+    signals: &mut Signals,
+) {
+    service.manager.start_draining();
+    tokio::select! {
+        () = all_answered(street, server.shutdown_timeout) => {}
+        () = signals.next() => tracing::warn!("in a hurry: calls in flight are cut off"),
+    }
+    // Who still has a connection is idle, or was given time enough.
+    api.stop(false).await;
+    service.manager.shut_down().await;
+    service.close().await;
+    metrics.stop(false).await;
+}
+
+/// Returns when nobody is being served, or when time is over.
+async fn all_answered(street: &Street, timeout: Duration) {
+    const QUIET: Duration = Duration::from_millis(20);
+    let until = Instant::now() + timeout;
+    // Two looks: a request may be between the socket and the street.
+    let mut quiet_looks = 0;
+    while quiet_looks < 2 && Instant::now() < until {
+        quiet_looks = if street.in_flight() == 0 { quiet_looks + 1 } else { 0 };
+        tokio::time::sleep(QUIET).await;
+    }
+}
+
+/// The first address of the host that can be listened on.
+fn listen(what: &str, host: &str, port: u16, backlog: u32) -> Result<TcpListener> {
+    let addresses = (host, port).to_socket_addrs().with_context(|| format!("{what}.host {host} is not known"))?;
+    let mut last = None;
+    for address in addresses {
+        match listen_on(address, backlog) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = Some(error),
+        }
+    }
+    match last {
+        Some(error) => Err(error).with_context(|| format!("{what}: {host}:{port} cannot be listened on")),
+        None => bail!("{what}.host {host} has no address"),
+    }
+}
+
+fn listen_on(address: SocketAddr, backlog: u32) -> std::io::Result<TcpListener> {
+    let socket =
+        if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(backlog)?.into_std()
+}
+
+fn local(listener: &TcpListener) -> Result<SocketAddr> {
+    listener.local_addr().context("a socket does not know its address")
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let listen = |kind| signal(kind).context("signals cannot be listened to");
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
