@@ -78,23 +78,23 @@ async fn admit(
     door: &FrontDoor,
     gate: &Arc<dyn Gate>,
     route: &Arc<Route>,
-    request: &HttpRequest,
+    http: &HttpRequest,
     payload: Payload,
     id: &str,
 ) -> Result<Reply, Problem> {
     if !route.always && !gate.is_open() {
         return Err(Problem::new(Code::ModuleUnavailable).retry_after(5));
     }
-    let principal = credentials::identify(door, route, request).await?;
-    let body = read_body(route, request, payload).await?;
-    let query = query::parse(route, request.query_string())?;
-    let header = |name: &HeaderName| request.headers().get(name).map(|value| value.as_bytes().to_vec());
+    let principal = credentials::identify(door, route, http).await?;
+    let body = read_body(route, http, payload).await?;
+    let query = query::parse(route, http.query_string())?;
+    let header = |name: &HeaderName| http.headers().get(name).map(|value| value.as_bytes().to_vec());
     let handler = route.handler.clone();
-    handler(Request {
+    let request = Request {
         route: route.clone(),
         principal,
-        path: request.path().to_owned(),
-        path_parameters: request
+        path: http.path().to_owned(),
+        path_parameters: http
             .match_info()
             .iter()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -104,11 +104,15 @@ async fn admit(
         idempotency_key: header(&IDEMPOTENCY_KEY),
         if_match: header(&IF_MATCH).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
         id: id.to_owned(),
-        wants_html: wants_html(request),
-        client: credentials::client(door, request),
+        wants_html: wants_html(http),
+        client: credentials::client(door, http),
         cursor_key: door.cursor_key.clone(),
-    })
-    .await
+    };
+    // A bad parameter comes before a bad body, which only the handler can see.
+    if route.idempotent {
+        request.is_dry_run()?;
+    }
+    handler(request).await
 }
 
 /// `415`, then `413`, then `400 malformed_json`.

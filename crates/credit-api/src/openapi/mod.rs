@@ -26,6 +26,7 @@ pub(crate) fn document(modules: &[Arc<dyn WebModule>]) -> String {
             paths.entry(route.path).or_default().insert(method, row);
         }
     }
+    let used = serde_json::to_string(&paths).expect("a JSON value has a text");
     let mut document = json!({
         "openapi": "3.1.0",
         "info": {
@@ -40,8 +41,8 @@ pub(crate) fn document(modules: &[Arc<dyn WebModule>]) -> String {
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "headers": components::headers(),
-            "parameters": components::parameters(),
+            "headers": those_used(components::headers(), "headers", &used),
+            "parameters": those_used(components::parameters(), "parameters", &used),
             "securitySchemes": components::security_schemes(),
         },
     });
@@ -50,6 +51,14 @@ pub(crate) fn document(modules: &[Arc<dyn WebModule>]) -> String {
     let mut text = serde_json::to_string_pretty(&document).expect("a JSON value has a text");
     text.push('\n');
     text
+}
+
+/// The shared components that an operation refers to.
+fn those_used(mut components: Value, kind: &str, used: &str) -> Value {
+    if let Some(members) = components.as_object_mut() {
+        members.retain(|name, _| used.contains(&format!("\"#/components/{kind}/{name}\"")));
+    }
+    components
 }
 
 /// Puts the named schemas of a route's answers among the components. One name means one schema everywhere.
@@ -61,6 +70,3 @@ fn name_schemas(route: &Route, schemas: &mut BTreeMap<String, Value>) {
         assert_eq!(*kept, value, "two schemas are called {name}");
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use actix_web::dev::Service;
-use actix_web::{App, test};
+use actix_web::{App, HttpServer, test};
 use bytes::Bytes;
 use credit_core::testkit::{CountingIds, TestKeyedHash};
 use serde_json::Value;
@@ -26,7 +26,7 @@ pub struct TestHouseBuilder {
 
 /// A house that answers.
 pub struct TestHouse {
-    manager: ModuleManager,
+    manager: Arc<ModuleManager>,
     ask: Box<dyn Fn(test::TestRequest) -> Asking>,
 }
 
@@ -169,15 +169,7 @@ impl TestHouseBuilder {
 
     /// Initialises the modules and opens the door, whatever became of them.
     pub async fn open_as_it_is(self) -> TestHouse {
-        let door = Arc::new(FrontDoor {
-            tokens: self.tokens,
-            api_keys: self.api_keys,
-            ids: Arc::new(CountingIds::new()),
-            cursor_key: Arc::new(TestKeyedHash),
-            trusted_proxies: self.trusted_proxies,
-        });
-        let manager = ModuleManager::try_new(self.modules, None, self.house).expect("the modules fit");
-        manager.initialise().await;
+        let (manager, door) = self.furnish().await;
         let service =
             test::init_service(App::new().configure(|config| manager.configure(config, &door))).await;
         TestHouse {
@@ -198,5 +190,33 @@ impl TestHouseBuilder {
                 })
             }),
         }
+    }
+
+    /// Serves the house on a socket until it is interrupted: for `examples/serve`. Says where when it listens.
+    pub async fn serve(self, address: &str, listening: impl FnOnce(SocketAddr)) -> std::io::Result<()> {
+        let (manager, door) = self.furnish().await;
+        let server = HttpServer::new(move || {
+            let (manager, door) = (manager.clone(), door.clone());
+            App::new().configure(move |config| manager.configure(config, &door))
+        })
+        .workers(1)
+        .bind(address)?;
+        if let Some(address) = server.addrs().first() {
+            listening(*address);
+        }
+        server.run().await
+    }
+
+    async fn furnish(self) -> (Arc<ModuleManager>, Arc<FrontDoor>) {
+        let door = FrontDoor {
+            tokens: self.tokens,
+            api_keys: self.api_keys,
+            ids: Arc::new(CountingIds::new()),
+            cursor_key: Arc::new(TestKeyedHash),
+            trusted_proxies: self.trusted_proxies,
+        };
+        let manager = ModuleManager::try_new(self.modules, None, self.house).expect("the modules fit");
+        manager.initialise().await;
+        (Arc::new(manager), Arc::new(door))
     }
 }

@@ -127,6 +127,3 @@ fn shown(key: KeptKey, last_used_at: Option<Timestamp>) -> KnownKey {
         created_at: key.created_at,
     }
 }
-
-#[cfg(test)]
-mod tests;
