@@ -1,3 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 pub mod architecture;
+pub mod client;
+pub mod server;
+pub mod story;
