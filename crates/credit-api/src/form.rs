@@ -55,7 +55,8 @@ pub fn read_form<T: FormValue>(body: &Value) -> Result<T, Problem> {
 /// Writes down a request body: a struct with its parser and its schema.
 ///
 /// `req` fields must be there; `opt` fields may be absent or null (`Option<T>`); `patch` fields tell absent from null
-/// (`Option<Option<T>>`). Names that are not listed are faults.
+/// (`Option<Option<T>>`). Names that are not listed are faults. `struct Body: "type" = "spend" { … }` is one of several
+/// forms that a member tells apart: whoever chose the form has read that member, so it is known and not read again.
 ///
 /// ```
 /// use credit_api::form::{Text, read_form};
@@ -70,7 +71,7 @@ pub fn read_form<T: FormValue>(body: &Value) -> Result<T, Problem> {
 /// ```
 #[macro_export]
 macro_rules! form {
-    ($(#[$doc:meta])* $vis:vis struct $name:ident { $($(#[$field_doc:meta])* $field:ident : $mode:ident $ty:ty),* $(,)? }) => {
+    ($(#[$doc:meta])* $vis:vis struct $name:ident $(: $tag:literal = $value:literal)? { $($(#[$field_doc:meta])* $field:ident : $mode:ident $ty:ty),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone)]
         $vis struct $name { $($(#[$field_doc])* $vis $field: $crate::form!(@type $mode $ty)),* }
@@ -82,13 +83,14 @@ macro_rules! form {
                 faults: &mut $crate::form::Faults,
             ) -> Option<Self> {
                 let object = $crate::form::Members::of(value, pointer, faults)?;
-                object.refuse_unknown(&[$(stringify!($field)),*], faults);
+                object.refuse_unknown(&[$($tag,)? $(stringify!($field)),*], faults);
                 $(let $field = $crate::form!(@read $mode object faults $field);)*
                 Some(Self { $($field: $field?),* })
             }
 
             fn schema() -> $crate::form::Schema {
                 $crate::form::object_schema(vec![
+                    $(($tag, true, $crate::form::one_text_schema($value)),)?
                     $($crate::form!(@member $mode $field $ty)),*
                 ])
             }
@@ -173,6 +175,11 @@ pub fn object_schema(members: Vec<(&'static str, bool, Schema)>) -> Schema {
         }
     }
     object.into()
+}
+
+/// The schema of one text and no other.
+pub fn one_text_schema(text: &'static str) -> Schema {
+    names_schema(&[((), text)])
 }
 
 /// The schema or null.
