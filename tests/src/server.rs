@@ -80,6 +80,16 @@ impl Server {
         self.credentials["base_url"].as_str().unwrap_or_default()
     }
 
+    /// Where its metrics are, as it prints it at its start.
+    pub fn metrics_base(&self) -> anyhow::Result<String> {
+        let log = self.log();
+        let found = log.match_indices("/metrics").filter_map(|(end, _)| {
+            let start = log[..end].rfind("http://")?;
+            Some(log[start..end].to_owned())
+        });
+        found.last().context("the server printed no metrics address")
+    }
+
     /// Its directory.
     pub fn folder(&self) -> &Path {
         self.folder.path()

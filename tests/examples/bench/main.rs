@@ -1,0 +1,22 @@
+//! `make bench`: durable spends a second, over HTTP and without it, beside yardsticks of the same run.
+//!
+//! ```text
+//! cargo run --release -p credit-tests --example bench -- http     # wrk against the release program
+//! cargo run --release -p credit-tests --example bench -- ledger   # the ledger alone, in this process
+//! cargo run --release -p credit-tests --example bench -- soak     # 2,000,000 spends: memory, lag, p99, restart
+//! ```
+
+mod http;
+mod ledger;
+mod raw_log;
+mod soak;
+mod wrk;
+
+fn main() -> anyhow::Result<()> {
+    match std::env::args().nth(1).as_deref() {
+        Some("http") => http::run(),
+        Some("ledger") => ledger::run(),
+        Some("soak") => soak::run(),
+        _ => anyhow::bail!("say what: `-- http`, `-- ledger` or `-- soak`"),
+    }
+}
