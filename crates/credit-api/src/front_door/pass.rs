@@ -88,7 +88,7 @@ async fn admit(
     let principal = credentials::identify(door, route, http).await?;
     let body = read_body(route, http, payload).await?;
     let query = query::parse(route, http.query_string())?;
-    let header = |name: &HeaderName| http.headers().get(name).map(|value| value.as_bytes().to_vec());
+    let header = |name: &HeaderName| whole_header(http, name);
     let handler = route.handler.clone();
     let request = Request {
         route: route.clone(),
@@ -113,6 +113,17 @@ async fn admit(
         request.is_dry_run()?;
     }
     handler(request).await
+}
+
+/// A header that stands several times is one list (RFC 9110 §5.3).
+fn whole_header(request: &HttpRequest, name: &HeaderName) -> Option<Vec<u8>> {
+    let mut values = request.headers().get_all(name);
+    let mut whole = values.next()?.as_bytes().to_vec();
+    for value in values {
+        whole.extend_from_slice(b", ");
+        whole.extend_from_slice(value.as_bytes());
+    }
+    Some(whole)
 }
 
 /// `415`, then `413`, then `400 malformed_json`.

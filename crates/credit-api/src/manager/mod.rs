@@ -39,6 +39,7 @@ impl ModuleManager {
         house: Arc<House>,
     ) -> Result<Self, ArrangeError> {
         let modules = order::arrange(discovered, enabled)?;
+        order::check_paths(&modules)?;
         let contract = openapi::document(&modules);
         let mut seats: Vec<Arc<Seat>> = Vec::with_capacity(modules.len());
         for module in modules {
@@ -59,9 +60,15 @@ impl ModuleManager {
 
     /// Registers the routes of every module, each behind the gate of its module, and answers `404` elsewhere.
     pub fn configure(&self, config: &mut ServiceConfig, door: &Arc<FrontDoor>) {
-        for seat in &self.seats {
-            let gate: Arc<dyn Gate> = seat.clone();
-            front_door::register(config, door, &gate, &seat.routes());
+        // Paths are matched in this order: `/v1/things/export` must come before `/v1/things/{id}`, and comparing texts
+        // is cheaper than matching patterns.
+        for with_parameters in [false, true] {
+            for seat in &self.seats {
+                let gate: Arc<dyn Gate> = seat.clone();
+                let mut routes = seat.routes();
+                routes.retain(|route| route.path().contains('{') == with_parameters);
+                front_door::register(config, door, &gate, &routes);
+            }
         }
         let door = door.clone();
         config.default_service(web::to(move |request| front_door::not_found(door.clone(), request)));

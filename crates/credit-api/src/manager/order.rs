@@ -1,8 +1,10 @@
 //! The order in which modules start.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::WebModule;
+use crate::route::Method;
 
 /// The modules cannot be arranged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +23,12 @@ pub enum ArrangeError {
         "{module} needs {needed}, which modules.enabled leaves out; enable {needed} or leave out {module} too"
     )]
     LeftOut { module: &'static str, needed: &'static str },
+    /// Two rows want the same calls.
+    #[error("{method} {path} stands twice, in {first} and in {second}")]
+    RowTwice { method: &'static str, path: &'static str, first: &'static str, second: &'static str },
+    /// Two modules have rows for one path; the second would never be asked.
+    #[error("{path} has rows in two modules, {first} and {second}; one must have them all")]
+    PathShared { path: &'static str, first: &'static str, second: &'static str },
     /// Modules need each other in a circle.
     #[error("modules need each other in a circle: {0}")]
     Circular(String),
@@ -68,6 +76,33 @@ pub(super) fn arrange(
         }
     }
     Ok(arranged)
+}
+
+/// Refuses rows that would hide each other.
+pub(super) fn check_paths(modules: &[Arc<dyn WebModule>]) -> Result<(), ArrangeError> {
+    let mut seen: HashMap<String, (&'static str, Vec<Method>)> = HashMap::new();
+    for module in modules {
+        let second = module.name();
+        for route in module.routes() {
+            let (path, method) = (route.path(), route.method());
+            let (first, methods) = seen.entry(shape(path)).or_insert_with(|| (second, Vec::new()));
+            if methods.contains(&method) {
+                return Err(ArrangeError::RowTwice { method: method.as_str(), path, first, second });
+            }
+            if *first != second {
+                return Err(ArrangeError::PathShared { path, first, second });
+            }
+            methods.push(method);
+        }
+    }
+    Ok(())
+}
+
+/// The path without the names of its parameters: `/v1/things/{}`.
+fn shape(path: &str) -> String {
+    let segments: Vec<&str> =
+        path.split('/').map(|segment| if segment.starts_with('{') { "{}" } else { segment }).collect();
+    segments.join("/")
 }
 
 /// One circle among modules of which each needs another of them: `a → b → a`.

@@ -131,6 +131,11 @@ fn what_cannot_be_arranged_is_refused_by_name_in_a_sentence() {
             None,
             "modules need each other in a circle: hen → egg → hen",
         ),
+        (
+            vec![ground(), parts.part("cellar", &[], "/ground")],
+            None,
+            "GET /ground stands twice, in ground and in cellar",
+        ),
     ];
     for (modules, enabled, sentence) in cases {
         assert_eq!(names_in_order(modules, enabled), Err(sentence.to_owned()));

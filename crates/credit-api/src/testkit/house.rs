@@ -10,7 +10,7 @@ use bytes::Bytes;
 use credit_core::testkit::{CountingIds, TestKeyedHash};
 use serde_json::Value;
 
-use super::TestAuthenticator;
+use super::{TestAuthenticator, stand_in};
 use crate::WebModule;
 use crate::front_door::{Authenticator, FrontDoor, TrustedProxies};
 use crate::manager::{House, ModuleManager, ModuleState};
@@ -44,7 +44,7 @@ pub struct TestAnswer {
 }
 
 impl TestHouse {
-    /// A house with these modules.
+    /// A house with these modules. Others that they need are stood in for, with no routes of their own.
     pub fn with(modules: Vec<Arc<dyn WebModule>>) -> TestHouseBuilder {
         TestHouseBuilder {
             modules,
@@ -215,7 +215,9 @@ impl TestHouseBuilder {
             cursor_key: Arc::new(TestKeyedHash),
             trusted_proxies: self.trusted_proxies,
         };
-        let manager = ModuleManager::try_new(self.modules, None, self.house).expect("the modules fit");
+        let mut modules = self.modules;
+        stand_in::complete(&mut modules);
+        let manager = ModuleManager::try_new(modules, None, self.house).expect("the modules fit");
         manager.initialise().await;
         (Arc::new(manager), Arc::new(door))
     }

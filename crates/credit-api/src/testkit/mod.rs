@@ -3,6 +3,7 @@
 
 mod authenticator;
 mod house;
+mod stand_in;
 
 pub use authenticator::TestAuthenticator;
 pub use house::{TestAnswer, TestHouse, TestHouseBuilder};

@@ -122,7 +122,16 @@ async fn bodies_are_json_with_each_name_once_and_every_fault_is_named() {
     {
         assert_eq!(problem(&post(kind, r#"{"amount":1}"#).await).0, 415, "{kind}");
     }
-    for body in ["", "{", "nope", r#"{"amount":1}{}"#, r#"{"amount":1,"amount":2}"#, "{\"amount\":NaN}"] {
+    let deep = "[".repeat(100_000);
+    for body in [
+        deep.as_str(),
+        "",
+        "{",
+        "nope",
+        r#"{"amount":1}{}"#,
+        r#"{"amount":1,"amount":2}"#,
+        "{\"amount\":NaN}",
+    ] {
         let answer = post("application/json", body).await;
         assert_eq!(problem(&answer), (400, "malformed_json".to_owned()), "{body}");
     }
@@ -170,6 +179,14 @@ async fn parameters_are_known_and_stand_once() {
     let twice = "/v1/things/a?dry_run=true&dry_run=true";
     let answer = house.call("POST", twice, &headers, Some(&json!({ "amount": 1 }))).await;
     assert_eq!(problem(&answer), (400, "invalid_parameter".to_owned()));
+}
+
+#[actix_web::test]
+async fn two_keys_are_no_key() {
+    let house = house().await;
+    let headers = [("x-api-key", "writer"), ("idempotency-key", "a"), ("idempotency-key", "b")];
+    let answer = house.call("POST", "/v1/things/a", &headers, Some(&json!({ "amount": 1 }))).await;
+    assert_eq!(problem(&answer), (400, "idempotency_key_invalid".to_owned()));
 }
 
 #[actix_web::test]
