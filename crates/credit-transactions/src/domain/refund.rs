@@ -118,12 +118,12 @@ impl Command for Refund {
         Some(self.wallet())
     }
     fn decide(&self, desk: &mut Desk<'_>) -> Result<Answer, Problem> {
+        let wallet = self.wallet();
+        desk.active_wallet(wallet)?;
         let refundable_kind = matches!(self.original.kind, Kind::Purchase | Kind::Spend | Kind::Capture);
         if !refundable_kind || !matches!(self.original.parties, Parties::One(_)) {
             return Err(Problem::new(Code::NotRefundable));
         }
-        let wallet = self.wallet();
-        desk.active_wallet(wallet)?;
         let progress = desk.refunded(wallet, self.original.id)?;
         let remains = self.refundable(&progress);
         let wanted = self.amount.map_or(remains, Amount::units);

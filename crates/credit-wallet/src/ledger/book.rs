@@ -232,12 +232,12 @@ impl Book {
             mint: decoded.header.mint,
             records: decoded.records()?,
         };
-        self.load_for(&group).await?;
-        let mut state = self.state.write();
-        if state.head + 1 == sequence {
-            state.apply(group);
+        loop {
+            self.load_for(&group).await?;
+            if self.state.write().apply(&group) {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Waits until the views show everything up to the present head.

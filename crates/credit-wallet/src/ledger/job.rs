@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use credit_api::request::{IfMatch, Intent, KeyHolder};
-use credit_core::{Actor, Problem, WalletId};
+use credit_core::{Actor, Problem};
 use tokio::sync::oneshot;
 
 use crate::domain::{Command, KeyMark, Needs, Place, Record, claim};
@@ -102,11 +102,29 @@ pub(crate) struct Job {
     pub(crate) seen: Option<u64>,
     /// Claims found in the views.
     pub(crate) known: Vec<Known>,
-    /// Wallets that were looked for and do not exist.
-    pub(crate) absent: Vec<WalletId>,
+    /// Wallets, lots and holds that were looked for and do not exist.
+    pub(crate) absent: Vec<u128>,
 }
 
 impl Job {
+    /// Whether a claim is the idempotency key.
+    pub(crate) fn is_key(&self, claim: u128) -> bool {
+        self.ask.key.is_some_and(|key| key.claim == claim)
+    }
+
+    /// Remembers who claimed something: a record for ever. What such a record posted may have been refunded since, and
+    /// the answer tells how much, so that progress is needed too.
+    pub(crate) fn know(&mut self, claim: u128, place: Place, record: Arc<Record>) {
+        if self.known.iter().any(|(known, ..)| *known == claim) {
+            return;
+        }
+        if !self.is_key(claim) {
+            let posted = record.posted.iter();
+            self.needs.refunds.extend(posted.map(|posted| (posted.parties.first(), posted.id)));
+        }
+        self.known.push((claim, place, record));
+    }
+
     /// A command that nothing has been loaded for yet.
     pub(crate) fn new(ask: Ask, reply: oneshot::Sender<Result<Outcome, Problem>>) -> Self {
         let mut needs = ask.command.needs();

@@ -126,6 +126,7 @@ impl Lane {
         let hash = codec::hash(&bytes);
         let group = Group { id: parts.ids.mint(), bytes };
         let mut pause = Duration::from_millis(20);
+        let mut unknown = None;
         loop {
             match parts.journal.append(self.book.id, draft.sequence, group.clone()).await {
                 Ok(appended) => {
@@ -134,7 +135,9 @@ impl Lane {
                         TailGroup { sequence: draft.sequence, at: draft.at, hash, mint: draft.mark, records };
                     return Ok((appended, tail));
                 }
-                Err(StoreError::OutcomeUnknown(why)) => {
+                // After an attempt that may still land, a refusal of the next one says nothing about the first.
+                Err(error) if unknown.is_some() || matches!(error, StoreError::OutcomeUnknown(_)) => {
+                    let why = unknown.get_or_insert_with(|| error.to_string()).clone();
                     tracing::warn!(book = %self.book.id, sequence = draft.sequence, why, "an append's outcome is unknown; asking again");
                     if *self.book.closing.borrow() {
                         return Err(StoreError::OutcomeUnknown(why));

@@ -13,19 +13,30 @@ use crate::domain::{Hold, Needs, Place, Record, Refunded, Wallet};
 
 impl Book {
     /// Whether everything that a command looks at is in memory. Claims are, if the views were asked no earlier than the
-    /// tail begins.
+    /// tail begins. Of what has been claimed since, the refund progress is still to be loaded.
     pub(crate) fn is_prepared(state: &State, job: &Job) -> bool {
+        let is_told = |claim: &u128| {
+            job.is_key(*claim)
+                || job.known.iter().any(|(known, ..)| known == claim)
+                || state.claimed(*claim).is_none()
+        };
         job.seen.is_some_and(|seen| seen + 1 >= state.floor())
             && missing(state, &job.needs, &job.absent).is_empty()
+            && job.needs.claims.iter().all(is_told)
     }
 
     /// Loads what a command looks at.
     pub(crate) async fn prepare(&self, job: &mut Job) -> Result<(), StoreError> {
-        self.load(&job.needs, &mut job.absent).await?;
         let (shown, unknown) = {
             let state = self.state.read();
-            let unknown: Vec<u128> =
-                job.needs.claims.iter().copied().filter(|claim| state.claimed(*claim).is_none()).collect();
+            let mut unknown = Vec::new();
+            for claim in job.needs.claims.clone() {
+                // A claim in the tail is kept with the command: the tail may have moved on when it is decided.
+                match state.claimed(claim) {
+                    Some((place, record)) => job.know(claim, place, record),
+                    None => unknown.push(claim),
+                }
+            }
             (state.shown, unknown)
         };
         if !unknown.is_empty() {
@@ -36,8 +47,11 @@ impl Book {
                 let (sequence, index): (u64, u32) = views::read(&document)?;
                 let place = Place { sequence, index };
                 let record = self.record(place).await?;
-                job.known.push((claim, place, record));
+                job.know(claim, place, record);
             }
+        }
+        while self.load(&job.needs, &mut job.absent).await? == Loading::Behind {
+            self.catch_up().await?;
         }
         job.seen = Some(shown);
         Ok(())
@@ -45,24 +59,34 @@ impl Book {
 
     /// Loads the wallets that a group of another process changes.
     pub(crate) async fn load_for(&self, group: &TailGroup) -> Result<(), StoreError> {
-        let changes = group.records.iter().flat_map(|record| &record.changes);
-        let wallets: Vec<WalletId> =
-            changes.filter(|change| change.opened.is_none()).map(|change| change.wallet).collect();
-        self.load(&Needs { wallets, ..Needs::default() }, &mut Vec::new()).await
+        let (wallets, mut absent) = (group.changed_wallets(), Vec::new());
+        self.load(&Needs { wallets, ..Needs::default() }, &mut absent).await?;
+        match absent.first() {
+            None => Ok(()),
+            Some(absent) => Err(StoreError::Corrupt(format!(
+                "group {} of book {} changes {}, which the views do not have",
+                group.sequence,
+                self.id,
+                WalletId::from_u128(*absent)
+            ))),
+        }
     }
 
-    /// Loads what is missing. Wallets that do not exist are added to `absent`.
-    pub(crate) async fn load(&self, needs: &Needs, absent: &mut Vec<WalletId>) -> Result<(), StoreError> {
+    /// Loads what is missing. What does not exist is added to `absent`.
+    pub(crate) async fn load(&self, needs: &Needs, absent: &mut Vec<u128>) -> Result<Loading, StoreError> {
         loop {
             let (removals, wanted) = {
                 let state = self.state.read();
                 (state.removals, missing(&state, needs, absent))
             };
             if wanted.is_empty() {
-                return Ok(());
+                return Ok(Loading::Done);
             }
             let loaded = self.fetch(&wanted).await?;
             let mut state = self.state.write();
+            if loaded.parts_since() > state.head {
+                return Ok(Loading::Behind);
+            }
             if state.removals == removals {
                 put(&mut state, loaded, absent);
             }
@@ -78,17 +102,19 @@ impl Book {
         {
             match document {
                 Some(document) => loaded.wallets.push(views::read(&document)?),
-                None => loaded.absent.push(*id),
+                None => loaded.absent.push(id.as_u128()),
             }
         }
         for (wallet, grant) in &wanted.lots {
-            if let Some(document) = documents.get(self.id, &views::GRANTS, &grant.to_string()).await? {
-                loaded.lots.push((*wallet, views::read(&document)?));
+            match documents.get(self.id, &views::GRANTS, &grant.to_string()).await? {
+                Some(document) => loaded.lots.push((*wallet, views::read(&document)?)),
+                None => loaded.absent.push(grant.as_u128()),
             }
         }
         for (wallet, hold) in &wanted.holds {
-            if let Some(document) = documents.get(self.id, &views::HOLDS, &hold.to_string()).await? {
-                loaded.holds.push((*wallet, views::read(&document)?));
+            match documents.get(self.id, &views::HOLDS, &hold.to_string()).await? {
+                Some(document) => loaded.holds.push((*wallet, views::read(&document)?)),
+                None => loaded.absent.push(hold.as_u128()),
             }
         }
         for (wallet, transaction) in &wanted.refunds {
@@ -115,13 +141,33 @@ impl Book {
     }
 }
 
+/// How a load ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loading {
+    /// Everything is in memory, or known not to exist.
+    Done,
+    /// The views, which another process writes too, show parts of a wallet as they are after groups that are not applied
+    /// here: catch up first, or the wallet in memory would be of two times.
+    Behind,
+}
+
 #[derive(Default)]
 struct Loaded {
     wallets: Vec<Wallet>,
-    absent: Vec<WalletId>,
+    absent: Vec<u128>,
     lots: Vec<(WalletId, GrantView)>,
     holds: Vec<(WalletId, Hold)>,
     refunds: Vec<(WalletId, credit_core::TransactionId, Refunded)>,
+}
+
+impl Loaded {
+    /// The last group that changed a lot, a hold or refund progress in here. A wallet is of one time by itself.
+    fn parts_since(&self) -> u64 {
+        let lots = self.lots.iter().map(|(_, view)| view.lot.changed_in);
+        let holds = self.holds.iter().map(|(_, hold)| hold.changed_in);
+        let refunds = self.refunds.iter().map(|(_, _, refunded)| refunded.changed_in);
+        lots.chain(holds).chain(refunds).max().unwrap_or_default()
+    }
 }
 
 impl Needs {
@@ -132,25 +178,27 @@ impl Needs {
 
 /// What of the needs is not in memory. Lots and holds of wallets that are missing come in a second round, since a live
 /// lot and an active hold come with their wallet.
-fn missing(state: &State, needs: &Needs, absent: &[WalletId]) -> Needs {
+fn missing(state: &State, needs: &Needs, absent: &[u128]) -> Needs {
     let wallet = |id: &WalletId| state.wallet(*id);
     Needs {
         wallets: needs
             .wallets
             .iter()
-            .filter(|id| wallet(id).is_none() && !absent.contains(id))
+            .filter(|id| wallet(id).is_none() && !absent.contains(&id.as_u128()))
             .copied()
             .collect(),
         lots: needs
             .lots
             .iter()
             .filter(|(id, lot)| wallet(id).is_some_and(|wallet| wallet.lot(*lot).is_none()))
+            .filter(|(_, lot)| !absent.contains(&lot.as_u128()))
             .copied()
             .collect(),
         holds: needs
             .holds
             .iter()
             .filter(|(id, hold)| wallet(id).is_some_and(|wallet| !wallet.holds.contains_key(hold)))
+            .filter(|(_, hold)| !absent.contains(&hold.as_u128()))
             .copied()
             .collect(),
         refunds: needs
@@ -165,13 +213,15 @@ fn missing(state: &State, needs: &Needs, absent: &[WalletId]) -> Needs {
     }
 }
 
-fn put(state: &mut State, loaded: Loaded, absent: &mut Vec<WalletId>) {
+fn put(state: &mut State, loaded: Loaded, absent: &mut Vec<u128>) {
     for wallet in loaded.wallets {
         if state.wallet(wallet.id).is_none() {
             state.put_wallet(Arc::new(wallet));
         }
     }
-    absent.extend(loaded.absent.into_iter().filter(|id| state.wallet(*id).is_none()));
+    absent.extend(
+        loaded.absent.into_iter().filter(|id| state.wallet(WalletId::from_u128(*id)).is_none()),
+    );
     for (id, view) in loaded.lots {
         if let Some(wallet) = state.wallet_mut(id)
             && wallet.lot(view.lot.id).is_none()

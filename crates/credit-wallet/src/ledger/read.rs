@@ -124,33 +124,39 @@ impl Book {
     pub async fn hold(&self, id: HoldId) -> Result<Option<Hold>, StoreError> {
         self.refresh().await?;
         let owner = self.state.read().owner(id.as_u128());
-        let shown: Option<Hold> = match owner {
-            Some(_) => None,
-            None => match self.parts.documents.get(self.id, &views::HOLDS, &id.to_string()).await? {
-                Some(document) => Some(views::read(&document)?),
-                None => return Ok(None),
-            },
+        if let Some(owner) = owner
+            && let Some(wallet) = self.wallet(owner).await?
+            && let Some(hold) = wallet.holds.get(&id)
+        {
+            return Ok(Some(hold.clone()));
+        }
+        // Not changed of late, or settled and shown by now.
+        let Some(document) = self.parts.documents.get(self.id, &views::HOLDS, &id.to_string()).await? else {
+            return Ok(None);
         };
-        let Some(wallet) = owner.or(shown.as_ref().map(|hold| hold.wallet)) else { return Ok(None) };
-        let wallet = self.wallet(wallet).await?;
-        Ok(wallet.and_then(|wallet| wallet.holds.get(&id).cloned()).or(shown))
+        let shown: Hold = views::read(&document)?;
+        let wallet = self.wallet(shown.wallet).await?;
+        Ok(wallet.and_then(|wallet| wallet.holds.get(&id).cloned()).or(Some(shown)))
     }
 
     /// A lot with its wallet, as it is now.
     pub async fn grant(&self, id: GrantId) -> Result<Option<(Arc<Wallet>, Lot)>, StoreError> {
         self.refresh().await?;
         let owner = self.state.read().owner(id.as_u128());
-        let shown: Option<GrantView> = match owner {
-            Some(_) => None,
-            None => match self.parts.documents.get(self.id, &views::GRANTS, &id.to_string()).await? {
-                Some(document) => Some(views::read(&document)?),
-                None => return Ok(None),
-            },
+        if let Some(owner) = owner
+            && let Some(wallet) = self.wallet(owner).await?
+            && let Some(lot) = wallet.lot(id).cloned()
+        {
+            return Ok(Some((wallet, lot)));
+        }
+        // Not changed of late, or depleted and shown by now.
+        let Some(document) = self.parts.documents.get(self.id, &views::GRANTS, &id.to_string()).await? else {
+            return Ok(None);
         };
-        let Some(wallet) = owner.or(shown.as_ref().map(|view| view.wallet)) else { return Ok(None) };
-        let Some(wallet) = self.wallet(wallet).await? else { return Ok(None) };
-        let lot = wallet.lot(id).cloned().or(shown.map(|view| view.lot));
-        Ok(lot.map(|lot| (wallet, lot)))
+        let shown: GrantView = views::read(&document)?;
+        let Some(wallet) = self.wallet(shown.wallet).await? else { return Ok(None) };
+        let lot = wallet.lot(id).cloned().unwrap_or(shown.lot);
+        Ok(Some((wallet, lot)))
     }
 
     /// A transaction. Ids grow with their place, so the group is the last one that begins at or before the id.

@@ -1,6 +1,6 @@
 //! A book in memory: a cache over views and journal. Everything here is durable: it changes only after an append.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -49,6 +49,22 @@ impl TailGroup {
     /// The id of its first transaction.
     pub(crate) fn first_transaction(&self) -> Option<u128> {
         self.records.iter().find_map(|record| record.posted.first()).map(|first| first.id.as_u128())
+    }
+}
+
+impl TailGroup {
+    /// The wallets that it changes, without those that it opens itself.
+    pub(crate) fn changed_wallets(&self) -> Vec<WalletId> {
+        let mut opened = BTreeSet::new();
+        let mut changed = BTreeSet::new();
+        for change in self.records.iter().flat_map(|record| &record.changes) {
+            if change.opened.is_some() {
+                opened.insert(change.wallet);
+            } else if !opened.contains(&change.wallet) {
+                changed.insert(change.wallet);
+            }
+        }
+        changed.into_iter().collect()
     }
 }
 
@@ -154,16 +170,27 @@ impl State {
         group.records.get(usize::try_from(place.index).ok()?).cloned()
     }
 
-    /// Takes a group as the new head. `wallets` are its wallets as they are after it.
+    /// Takes a group as the new head. `wallets` are its wallets as they are after it. Where others append too, a reader
+    /// that has caught up may have found the group in the journal and applied it already: then nothing is left to do.
     pub(crate) fn commit(&mut self, group: TailGroup, wallets: impl IntoIterator<Item = Arc<Wallet>>) {
+        if group.sequence <= self.head {
+            return;
+        }
         for wallet in wallets {
             self.put_wallet(wallet);
         }
         self.take_head(group);
     }
 
-    /// Applies a group as replay does. The wallets it changes are in memory, but for those that it opens.
-    pub(crate) fn apply(&mut self, group: TailGroup) {
+    /// Applies a group as replay does, unless it is not the next one or a wallet that it changes has left memory. Answers
+    /// whether there is nothing left to do with it.
+    pub(crate) fn apply(&mut self, group: &TailGroup) -> bool {
+        if group.sequence <= self.head {
+            return true;
+        }
+        if group.changed_wallets().iter().any(|id| self.wallet(*id).is_none()) {
+            return false;
+        }
         for record in &group.records {
             for change in &record.changes {
                 if let Some(opened) = Wallet::from_opening(change, group.at)
@@ -178,7 +205,8 @@ impl State {
                 }
             }
         }
-        self.take_head(group);
+        self.take_head(group.clone());
+        true
     }
 
     fn take_head(&mut self, group: TailGroup) {
