@@ -4,6 +4,8 @@ use credit_core::{Problem, WalletId};
 use credit_wallet::domain::moves::{self, Deposit, Posting};
 use credit_wallet::domain::{Account, Answer, Command, Desk, Direction, Kind, Needs, Note};
 
+use super::past_expiry;
+
 /// `{"type": "grant"}`: a promotional lot.
 #[derive(Debug, Clone)]
 pub struct GiveGrant {
@@ -23,6 +25,9 @@ impl Command for GiveGrant {
         Some(self.wallet)
     }
     fn decide(&self, desk: &mut Desk<'_>) -> Result<Answer, Problem> {
+        if let Some(past) = past_expiry(self.deposit.expires_at, desk.now()) {
+            return Err(past);
+        }
         desk.active_wallet(self.wallet)?;
         desk.bump(self.wallet)?;
         let credited = moves::credit(desk, self.wallet, &self.deposit)?;

@@ -1,6 +1,7 @@
 //! The kinds of transactions, composed from the moves of the ledger's kernel. Pure.
 
 mod adjustment;
+mod expiry;
 mod grant;
 mod purchase;
 mod refund;
@@ -8,6 +9,7 @@ mod spend;
 mod transfer;
 
 pub use adjustment::Adjust;
+pub use expiry::{PAST_EXPIRY, past_expiry};
 pub use grant::GiveGrant;
 pub use purchase::Purchase;
 pub use refund::Refund;

@@ -4,6 +4,8 @@ use credit_core::{Code, Problem, TransactionId, WalletId};
 use credit_wallet::domain::moves::{self, Deposit, Posting};
 use credit_wallet::domain::{Account, Answer, Command, Desk, Direction, Kind, Needs, Note, Parties, claim};
 
+use super::past_expiry;
+
 /// `{"type": "purchase"}`: a paid lot. The payment's `external_id` buys once, for ever.
 #[derive(Debug, Clone)]
 pub struct Purchase {
@@ -51,6 +53,9 @@ impl Command for Purchase {
     fn decide(&self, desk: &mut Desk<'_>) -> Result<Answer, Problem> {
         if let Some(earlier) = self.earlier(desk)? {
             return Ok(earlier);
+        }
+        if let Some(past) = past_expiry(self.deposit.expires_at, desk.now()) {
+            return Err(past);
         }
         desk.active_wallet(self.wallet)?;
         desk.bump(self.wallet)?;

@@ -1,0 +1,39 @@
+//! `{"type": "grant"}`.
+
+use credit_api::form::{Metadata, NamedId, Text};
+use credit_api::request::Request;
+use credit_core::{Amount, Problem, Timestamp, WalletId};
+use credit_wallet::domain::moves::Deposit;
+use credit_wallet::domain::{Category, Note, Priority};
+
+use super::post::deposit_form;
+use crate::service::{Made, Transactions};
+
+credit_api::form! {
+    /// Promotional credits.
+    pub(super) struct GrantBody: "type" = "grant" {
+        wallet_id: req NamedId<WalletId>,
+        amount: req Amount,
+        effective_at: opt Timestamp,
+        expires_at: opt Timestamp,
+        priority: opt Priority,
+        reference: opt Text<0, 255>,
+        metadata: opt Metadata,
+    }
+}
+
+pub(super) async fn post(transactions: &Transactions, request: &Request) -> Result<Made, Problem> {
+    let body: GrantBody = deposit_form(request, transactions.now())?;
+    let deposit = Deposit {
+        priority: body.priority.unwrap_or_default(),
+        effective_at: body.effective_at,
+        expires_at: body.expires_at,
+        ..Deposit::new(body.amount.units(), Category::Promotional)
+    };
+    let note = Note {
+        reference: body.reference.map(Text::into_string),
+        metadata: body.metadata.unwrap_or_default().0,
+        ..Note::default()
+    };
+    transactions.grant(request, body.wallet_id, deposit, note).await
+}
