@@ -2,6 +2,10 @@
 
 pub mod domain;
 pub mod ledger;
+mod module;
 pub mod ports;
 pub mod routes;
 pub mod service;
+mod store;
+
+pub use module::WalletModule;

@@ -1,5 +1,6 @@
 //! The rules. Pure: state, request and time in; change or refusal out. No clock, no randomness, no IO.
 
+mod asset;
 mod chain;
 mod desk;
 mod hold;
@@ -14,6 +15,7 @@ mod wallet;
 pub mod commands;
 pub mod moves;
 
+pub use asset::Asset;
 pub use chain::{ChainHash, chain_entry};
 pub use desk::{Command, Decided, Desk, Needs, World};
 pub use hold::{Hold, HoldPart, HoldState};

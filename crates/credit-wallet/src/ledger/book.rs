@@ -119,7 +119,10 @@ pub struct Book {
     pub(crate) broken: RwLock<Option<String>>,
     queue: Mutex<Option<mpsc::Sender<Job>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// The book takes no more commands.
     pub(crate) closing: watch::Sender<bool>,
+    /// The lane has answered its last command.
+    pub(crate) lane_ended: watch::Sender<bool>,
     pub(crate) groups: moka::sync::Cache<u64, Arc<Decoded>>,
 }
 
@@ -150,6 +153,7 @@ impl Book {
             queue: Mutex::new(Some(sender)),
             tasks: Mutex::default(),
             closing: watch::Sender::new(false),
+            lane_ended: watch::Sender::new(false),
             groups: moka::sync::Cache::builder().max_capacity(64).build(),
             parts,
         });
@@ -256,6 +260,14 @@ impl Book {
             Ok(())
         } else {
             Err(Problem::because(Code::Unavailable, "The views lag behind.").retry_after(1))
+        }
+    }
+
+    /// Takes no more commands if what is kept cannot be right.
+    pub(crate) fn note_damage(&self, error: &StoreError) {
+        if let StoreError::Corrupt(why) = error {
+            tracing::error!(book = %self.id, why, "the book is damaged and takes no more commands");
+            *self.broken.write() = Some(why.clone());
         }
     }
 

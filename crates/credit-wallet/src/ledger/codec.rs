@@ -31,29 +31,43 @@ pub struct GroupHeader {
     pub records: u32,
 }
 
-/// Encodes a group.
-pub(crate) fn encode(
-    previous: ChainHash,
-    at: Timestamp,
-    mint: MintMark,
-    records: &[Arc<Record>],
-) -> Result<Bytes, StoreError> {
-    let broken =
-        |error: &dyn std::fmt::Display| StoreError::Corrupt(format!("a group cannot be encoded: {error}"));
-    let mut bytes = BytesMut::with_capacity(HEAD + records.len() * 512);
-    bytes.put_u8(VERSION);
-    bytes.put_slice(&previous.0);
-    bytes.put_i64(at.millis());
-    bytes.put_u64(mint);
-    bytes.put_u32(u32::try_from(records.len()).map_err(|error| broken(&error))?);
-    let mut scratch = Vec::with_capacity(1024);
-    for record in records {
-        scratch.clear();
-        scratch = postcard::to_extend(record.as_ref(), scratch).map_err(|error| broken(&error))?;
-        bytes.put_u32(u32::try_from(scratch.len()).map_err(|error| broken(&error))?);
-        bytes.put_slice(&scratch);
+/// The records of a group in the making, encoded as they come.
+#[derive(Default)]
+pub(crate) struct Body {
+    bytes: BytesMut,
+    records: u32,
+    scratch: Vec<u8>,
+}
+
+impl Body {
+    /// Encodes one more record.
+    pub(crate) fn push(&mut self, record: &Record) -> Result<(), StoreError> {
+        let broken = || StoreError::Corrupt("a record cannot be encoded".to_owned());
+        self.scratch.clear();
+        self.scratch =
+            postcard::to_extend(record, std::mem::take(&mut self.scratch)).map_err(|_| broken())?;
+        self.bytes.put_u32(u32::try_from(self.scratch.len()).map_err(|_| broken())?);
+        self.bytes.put_slice(&self.scratch);
+        self.records += 1;
+        Ok(())
     }
-    Ok(bytes.freeze())
+
+    /// How many bytes there are so far.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The group: its head and the records.
+    pub(crate) fn frame(&self, previous: ChainHash, at: Timestamp, mint: MintMark) -> Bytes {
+        let mut bytes = BytesMut::with_capacity(HEAD + self.bytes.len());
+        bytes.put_u8(VERSION);
+        bytes.put_slice(&previous.0);
+        bytes.put_i64(at.millis());
+        bytes.put_u64(mint);
+        bytes.put_u32(self.records);
+        bytes.put_slice(&self.bytes);
+        bytes.freeze()
+    }
 }
 
 /// The hash of a group: the `previous` of the next.

@@ -39,8 +39,7 @@ impl Lane {
             let jobs: Vec<Job> = waiting.drain(..).filter(|job| job.ticket.take()).collect();
             self.process(jobs).await;
         }
-        self.book.closing.send_replace(true);
-        self.book.appended.notify_one();
+        self.book.lane_ended.send_replace(true);
     }
 
     async fn process(&self, mut jobs: Vec<Job>) {
@@ -51,11 +50,12 @@ impl Lane {
                 return;
             }
             let Some(draft) = self.decide(&jobs) else { continue };
+            let rest = jobs.split_off(draft.verdicts.len());
             if draft.records.is_empty() {
                 match self.catch_up_if_shared().await {
-                    Ok(false) => return answer(jobs, draft),
-                    Ok(true) => continue,
-                    Err(error) => return refuse(jobs, &error),
+                    Ok(false) => answer(std::mem::replace(&mut jobs, rest), draft),
+                    Ok(true) => jobs.extend(rest),
+                    Err(error) => return self.refuse(jobs, &error),
                 }
             }
             match self.append(&draft).await {
@@ -69,12 +69,17 @@ impl Lane {
                 Ok((Appended::Taken, _)) => {
                     metrics::counter!("credit_ledger_slots_taken_total").increment(1);
                     if let Err(error) = self.book.catch_up().await {
-                        return refuse(jobs, &error);
+                        return self.refuse(jobs, &error);
                     }
                 }
-                Err(error) => return refuse(jobs, &error),
+                Err(error) => return self.refuse(jobs, &error),
             }
         }
+    }
+
+    fn refuse(&self, jobs: Vec<Job>, error: &StoreError) {
+        self.book.note_damage(error);
+        refuse(jobs, error);
     }
 
     /// Loads what has left memory since a command was prepared. Answers those for which that fails.
@@ -105,6 +110,7 @@ impl Lane {
             at,
             mark: 0,
             records: Vec::new(),
+            body: codec::Body::default(),
             wallets: HashMap::new(),
             claims: HashMap::new(),
             verdicts: Vec::with_capacity(jobs.len()),
@@ -113,6 +119,9 @@ impl Lane {
         for job in jobs {
             let verdict = draft.decide(&state, job, &mut mint);
             draft.verdicts.push(verdict);
+            if draft.body.len() >= parts.settings.group_bytes {
+                break; // the rest goes into the next group
+            }
         }
         draft.mark = mint.mark();
         Some(draft)
@@ -122,7 +131,7 @@ impl Lane {
     async fn append(&self, draft: &Draft) -> Result<(Appended, TailGroup), StoreError> {
         let parts = &self.book.parts;
         let previous = self.book.state.read().hash;
-        let bytes = codec::encode(previous, draft.at, draft.mark, &draft.records)?;
+        let bytes = draft.body.frame(previous, draft.at, draft.mark);
         let hash = codec::hash(&bytes);
         let group = Group { id: parts.ids.mint(), bytes };
         let mut pause = Duration::from_millis(20);
@@ -175,6 +184,7 @@ struct Draft {
     at: Timestamp,
     mark: MintMark,
     records: Vec<Arc<Record>>,
+    body: codec::Body,
     wallets: HashMap<WalletId, Arc<Wallet>>,
     claims: HashMap<u128, u32>,
     verdicts: Vec<Verdict>,

@@ -89,6 +89,11 @@ impl Book {
             }
             if state.removals == removals {
                 put(&mut state, loaded, absent);
+                // Reads alone must not fill the memory either.
+                let keep = self.parts.settings.cached_wallets;
+                if state.cached_wallets() > keep + keep / 4 + 16 {
+                    state.evict(keep);
+                }
             }
         }
     }
@@ -219,9 +224,7 @@ fn put(state: &mut State, loaded: Loaded, absent: &mut Vec<u128>) {
             state.put_wallet(Arc::new(wallet));
         }
     }
-    absent.extend(
-        loaded.absent.into_iter().filter(|id| state.wallet(WalletId::from_u128(*id)).is_none()),
-    );
+    absent.extend(loaded.absent.into_iter().filter(|id| state.wallet(WalletId::from_u128(*id)).is_none()));
     for (id, view) in loaded.lots {
         if let Some(wallet) = state.wallet_mut(id)
             && wallet.lot(view.lot.id).is_none()

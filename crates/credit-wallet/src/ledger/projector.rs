@@ -27,7 +27,7 @@ impl Projector {
 
     /// Works until the lane has ended and everything is written.
     pub(crate) async fn run(self) {
-        let mut closing = self.book.closing.subscribe();
+        let mut closing = self.book.lane_ended.subscribe();
         loop {
             let done = *closing.borrow_and_update();
             match self.write_once().await {

@@ -172,7 +172,12 @@ impl State {
 
     /// Takes a group as the new head. `wallets` are its wallets as they are after it. Where others append too, a reader
     /// that has caught up may have found the group in the journal and applied it already: then nothing is left to do.
+    ///
+    /// A read that caught up with the journal may have applied it between the append and now.
     pub(crate) fn commit(&mut self, group: TailGroup, wallets: impl IntoIterator<Item = Arc<Wallet>>) {
+        if self.head >= group.sequence {
+            return;
+        }
         if group.sequence <= self.head {
             return;
         }
@@ -258,7 +263,7 @@ impl State {
     }
 
     /// Drops the wallets that were used longest ago and that the views show as they are.
-    fn evict(&mut self, keep: usize) {
+    pub(crate) fn evict(&mut self, keep: usize) {
         if self.wallets.len() <= keep {
             return;
         }

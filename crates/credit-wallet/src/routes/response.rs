@@ -6,9 +6,26 @@ use credit_core::{AppId, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{Account, Category, Hold, Lot, Parties, Taken, Transaction, Wallet};
+use crate::domain::{Account, Asset, Category, Hold, Lot, Parties, Taken, Transaction, Wallet};
 use crate::ledger::BalanceAt;
 use crate::service::Sight;
+
+/// An asset.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct AssetResponse {
+    pub code: String,
+    /// How many decimal places people see.
+    pub scale: u8,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+impl AssetResponse {
+    /// An asset as it is kept.
+    pub fn new(asset: &Asset) -> Self {
+        Self { code: asset.code.to_string(), scale: asset.scale, created_at: asset.created_at }
+    }
+}
 
 /// Credits that are going to expire.
 #[derive(Debug, Clone, Serialize, ToSchema)]

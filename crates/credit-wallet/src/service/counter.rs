@@ -108,6 +108,26 @@ impl Counter {
         if sight.sees(&wallet) { Ok((book, wallet)) } else { Err(Problem::not_found()) }
     }
 
+    /// A wallet of which the caller may move credits: an application's, or the caller's own. `403 forbidden` for an
+    /// operator who sees it and does not own it.
+    pub async fn wallet_to_move(
+        &self,
+        principal: &Principal,
+        id: WalletId,
+    ) -> Result<(Arc<Book>, Arc<Wallet>), Problem> {
+        let (book, wallet) = self.wallet(principal, id).await?;
+        Self::may_move(principal, &wallet)?;
+        Ok((book, wallet))
+    }
+
+    /// Whether the caller, who sees this wallet, may move its credits: its owner, or its application.
+    pub fn may_move(principal: &Principal, wallet: &Wallet) -> Result<(), Problem> {
+        match principal {
+            Principal::User { user, .. } if *user != wallet.user => Err(Problem::forbidden()),
+            Principal::User { .. } | Principal::Application { .. } => Ok(()),
+        }
+    }
+
     /// A hold that the caller may see, as it is now.
     pub async fn hold(
         &self,
@@ -154,10 +174,12 @@ impl Counter {
         request: &Request,
         command: Arc<dyn Command>,
     ) -> Result<Outcome, Problem> {
+        let intent = request.intent()?;
         let ask = Ask::new(command, request.principal()?.actor(), request.request_id())
-            .intending(&request.intent()?)
+            .intending(&intent)
             .guarded_by(request.if_match());
-        book.submit(ask).await
+        let outcome = book.submit(ask).await;
+        outcome.map_err(|problem| if intent.is_dry_run() { problem.with("dry_run", true) } else { problem })
     }
 
     /// Asks the ledger for a command that has no idempotency key, guarded by the request's `If-Match`.

@@ -2,4 +2,14 @@
 
 mod counter;
 
+mod assets;
+mod audit;
+mod list_grants;
+mod list_holds;
+mod list_wallets;
+mod open_wallet;
+mod shelves;
+
+pub use audit::Auditor;
 pub use counter::{Counter, CounterParts, Sight};
+pub use list_wallets::WalletFilter;

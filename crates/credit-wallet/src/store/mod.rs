@@ -1,0 +1,3 @@
+//! What this module keeps beside the ledger: the assets, documents of the installation.
+
+pub(crate) mod assets;
