@@ -1,0 +1,77 @@
+//! Knowing the user behind an access token.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use credit_api::front_door::{AuthFailure, Authenticator};
+use credit_core::ports::StoreError;
+use credit_core::ports::tokens::AccessClaims;
+use credit_core::{Principal, Timestamp};
+use moka::sync::Cache;
+use sha2::{Digest, Sha256};
+
+use super::Users;
+use crate::domain::Status;
+use crate::store::sessions::{self, SESSIONS};
+use crate::store::users::{self, USERS};
+
+const CAPACITY: u64 = 100_000;
+
+/// Claims of tokens whose signature was verified, by the hash of the token. Their time is compared at every use, and
+/// whether they were revoked is asked of the store.
+pub(super) struct Verified(Cache<[u8; 32], AccessClaims>);
+
+impl Verified {
+    pub(super) fn new() -> Self {
+        let cache = Cache::builder().max_capacity(CAPACITY).time_to_idle(Duration::from_mins(10)).build();
+        Self(cache)
+    }
+
+    fn claims(&self, users: &Users, token: &str, now: Timestamp) -> Option<AccessClaims> {
+        let hash: [u8; 32] = Sha256::digest(token).into();
+        if let Some(claims) = self.0.get(&hash) {
+            if now < claims.expires_at {
+                return Some(claims);
+            }
+            self.0.invalidate(&hash);
+            return None;
+        }
+        let claims = users.signer.verify(token, now).ok()?;
+        self.0.insert(hash, claims.clone());
+        Some(claims)
+    }
+}
+
+#[async_trait]
+impl Authenticator for Users {
+    /// Session and user are read at every request: a logout, a suspension or other roles count from the next request on,
+    /// on every replica and whatever caches there are.
+    async fn authenticate(&self, token: &str) -> Result<Principal, AuthFailure> {
+        let now = self.now();
+        let claims = self.verified.claims(self, token, now).ok_or(AuthFailure::Invalid)?;
+        self.principal(&claims, now).await.map_err(AuthFailure::Unavailable)?.ok_or(AuthFailure::Invalid)
+    }
+}
+
+impl Users {
+    async fn principal(
+        &self,
+        claims: &AccessClaims,
+        now: Timestamp,
+    ) -> Result<Option<Principal>, StoreError> {
+        let AccessClaims { app, user, session, .. } = *claims;
+        let Some(document) = self.documents.get(app, &SESSIONS, &session.to_string()).await? else {
+            return Ok(None);
+        };
+        let kept = sessions::open(app, &document)?;
+        if kept.user != user || !kept.is_live(now) {
+            return Ok(None);
+        }
+        let Some(document) = self.documents.get(app, &USERS, &user.to_string()).await? else {
+            return Ok(None);
+        };
+        let head = users::head(&document)?;
+        let is_active = head.status == Status::Active;
+        Ok(is_active.then_some(Principal::User { app, user, session, roles: head.roles }))
+    }
+}

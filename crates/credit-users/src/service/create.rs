@@ -1,0 +1,92 @@
+//! Making users: what registration, the API and the first admin share.
+
+use credit_api::form::Metadata;
+use credit_core::ports::documents::{Batch, CommitError};
+use credit_core::{AppId, Code, Problem, Role, UserId};
+
+use super::{Users, busy};
+use crate::domain::{Email, NewPassword, Status, User, Username};
+use crate::store::pending::{self, PENDING};
+use crate::store::users;
+
+/// A user to be.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// Unique in the application, look-alikes included.
+    pub username: Username,
+    /// Unique in the application.
+    pub email: Email,
+    /// Without one it cannot log in.
+    pub password: Option<NewPassword>,
+    /// What the application keeps of it.
+    pub profile: Metadata,
+    /// What it may be.
+    pub roles: Vec<Role>,
+}
+
+impl Users {
+    /// Makes a user with a wallet in the default asset: `409 username_taken`, `409 email_taken`, `422` if the password
+    /// is its name. If the wallet cannot be opened, the user stays noted, and the wallet follows by itself.
+    pub async fn create(&self, app: AppId, new: NewUser) -> Result<User, Problem> {
+        let user = self.insert(app, new).await?;
+        self.open_wallet(app, user.id).await?;
+        if user.is_active_admin() {
+            self.settle_admin(app, user.id, None).await?;
+        }
+        Ok(user)
+    }
+
+    pub(super) async fn insert(&self, app: AppId, new: NewUser) -> Result<User, Problem> {
+        if let Some(password) = &new.password {
+            password.refuse_own_name("/password", Some(&new.username), Some(&new.email))?;
+        }
+        let password_hash = match new.password {
+            Some(password) => Some(self.passwords.hash(password.into_secret()).await.map_err(busy)?),
+            None => None,
+        };
+        let now = self.now();
+        let user = User {
+            app,
+            id: UserId::from_u128(self.ids.mint()),
+            username: Some(new.username),
+            email: Some(new.email),
+            profile: Some(new.profile),
+            password_hash,
+            status: Status::Active,
+            roles: new.roles,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+        };
+        let batch = Batch::of(self.store.insert(&user)).and(pending::note(user.id));
+        self.documents.commit(app, batch).await.map_err(taken)?;
+        Ok(user)
+    }
+
+    /// Opens the wallet of a user that is noted as without, and crosses it out.
+    pub(super) async fn open_wallet(&self, app: AppId, user: UserId) -> Result<(), Problem> {
+        self.wallets.open_default(app, user).await?;
+        match self.documents.commit(app, Batch::of(pending::cross_out(user))).await {
+            // Somebody else crossed it out.
+            Ok(()) | Err(CommitError::Version { .. }) => Ok(()),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// Opens the wallet of a user if that was broken off.
+    pub(super) async fn heal_wallet(&self, app: AppId, user: UserId) -> Result<(), Problem> {
+        if self.documents.get(app, &PENDING, &user.to_string()).await?.is_some() {
+            self.open_wallet(app, user).await?;
+        }
+        Ok(())
+    }
+}
+
+/// `409 username_taken` or `email_taken` of a commit.
+pub(super) fn taken(error: CommitError) -> Problem {
+    match error {
+        CommitError::Taken { index: users::USERNAME, .. } => Problem::new(Code::UsernameTaken),
+        CommitError::Taken { index: users::EMAIL, .. } => Problem::new(Code::EmailTaken),
+        other => other.into(),
+    }
+}

@@ -1,0 +1,51 @@
+//! What is done unasked: opening wallets that a crash left out, forgetting what is over.
+
+use credit_core::ports::documents::{Batch, CommitError};
+use credit_core::{AppId, Problem, UserId};
+
+use super::Users;
+use crate::store::failures::{self, FAILURES};
+use crate::store::pending::{self, PENDING};
+use crate::store::sessions::{self, SESSIONS};
+
+const CHUNK: usize = 200;
+
+impl Users {
+    /// Opens the wallets of users that are noted as without.
+    pub async fn heal_wallets(&self) -> Result<(), Problem> {
+        for app in self.documents.apps(&PENDING).await? {
+            for row in self.documents.query(app, pending::some(CHUNK)).await? {
+                let Ok(user) = UserId::parse(&row.document.id) else { continue };
+                self.open_wallet(app, user).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets sessions that have expired.
+    pub async fn forget_expired_sessions(&self) -> Result<(), Problem> {
+        let now = self.now();
+        for app in self.documents.apps(&SESSIONS).await? {
+            self.forget(app, || sessions::expired(now, CHUNK)).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets failed logins that count no more.
+    pub async fn forget_old_failures(&self) -> Result<(), Problem> {
+        let since = self.now().plus_seconds(-self.settings.login_window_seconds);
+        let mut apps: Vec<AppId> = self.documents.apps(&FAILURES).await?;
+        apps.retain(|app| *app != AppId::SYSTEM);
+        apps.push(AppId::SYSTEM);
+        for app in apps {
+            for row in self.documents.query(app, failures::stale(since, CHUNK)).await? {
+                let forget = failures::forget(&row.document.id, row.document.version);
+                match self.documents.commit(app, Batch::of(forget)).await {
+                    Ok(()) | Err(CommitError::Version { .. }) => {}
+                    Err(other) => return Err(other.into()),
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,21 @@
+//! What this module keeps.
+
+pub(crate) mod admins;
+pub(crate) mod failures;
+pub(crate) mod pending;
+pub(crate) mod sessions;
+pub(crate) mod users;
+
+use credit_core::ports::StoreError;
+use credit_core::ports::documents::Document;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("our own documents always have a JSON form")
+}
+
+fn decode<T: DeserializeOwned>(document: &Document) -> Result<T, StoreError> {
+    serde_json::from_slice(&document.body)
+        .map_err(|error| StoreError::Corrupt(format!("document {}: {error}", document.id)))
+}

@@ -1,0 +1,22 @@
+//! Users whose wallet is still to be opened: noted together with the user, crossed out when the wallet is there. What a
+//! crash leaves behind is found here.
+
+use credit_core::UserId;
+use credit_core::ports::documents::{Collection, Key, Query, Write};
+
+pub(crate) static PENDING: Collection = Collection { name: "users_pending", indexes: &[] };
+
+/// The note.
+pub(crate) fn note(user: UserId) -> Write {
+    Write::Insert { collection: &PENDING, id: user.to_string(), body: "{}".into(), keys: Vec::new() }
+}
+
+/// Crosses it out.
+pub(crate) fn cross_out(user: UserId) -> Write {
+    Write::Delete { collection: &PENDING, id: user.to_string(), version: 1 }
+}
+
+/// Some that are noted.
+pub(crate) fn some(limit: usize) -> Query {
+    Query::new(&PENDING, None, Key::empty(), limit)
+}

@@ -1,0 +1,241 @@
+//! Users as documents.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use credit_api::form::Metadata;
+use credit_core::ports::StoreError;
+use credit_core::ports::documents::{
+    Collection, Document, Documents, Index, IndexKeys, Key, Position, Query, Row, Write,
+};
+use credit_core::ports::keys::{KeyedHash, Place, Sealer};
+use credit_core::{AppId, Role, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
+
+use super::{decode, encode};
+use crate::domain::{Email, Status, User, Username};
+
+/// The e-mail index holds keyed hashes: the addresses themselves are encrypted.
+pub(crate) static USERS: Collection = Collection {
+    name: "users",
+    indexes: &[
+        Index { name: USERNAME, unique: true },
+        Index { name: EMAIL, unique: true },
+        Index { name: BY_NAME, unique: false },
+        Index { name: BY_STATUS, unique: false },
+        Index { name: BY_ROLE, unique: false },
+    ],
+};
+pub(crate) const USERNAME: &str = "username";
+pub(crate) const EMAIL: &str = "email";
+const BY_NAME: &str = "by_name";
+const BY_STATUS: &str = "by_status";
+const BY_ROLE: &str = "by_role";
+
+#[derive(Serialize, Deserialize)]
+struct UserDocument {
+    /// Of this layout.
+    format: u8,
+    username: Option<String>,
+    /// Sealed.
+    email: Option<String>,
+    /// Sealed JSON.
+    profile: Option<String>,
+    password: Option<String>,
+    status: Status,
+    roles: Vec<Role>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+/// What every request of a user asks: nothing that is sealed.
+#[derive(Deserialize)]
+pub(crate) struct UserHead {
+    pub(crate) status: Status,
+    pub(crate) roles: Vec<Role>,
+}
+
+/// Which users a list shows, and in which order.
+#[derive(Debug, Clone)]
+pub(crate) enum Shelf {
+    /// All, by age.
+    All,
+    /// Those with a status, by age.
+    Status(Status),
+    /// Those with a role, by age.
+    Role(Role),
+    /// Those whose folded name begins so, by name.
+    NamePrefix(String),
+}
+
+impl Shelf {
+    /// The query of so many rows behind a position: newest first, except by name.
+    pub(crate) fn query(&self, after: Option<Position>, limit: usize) -> Query {
+        let query = match self {
+            Self::All => Query::new(&USERS, None, Key::empty(), limit).descending(),
+            Self::Status(status) => {
+                Query::new(&USERS, Some(BY_STATUS), Key::text(status.as_str()), limit).descending()
+            }
+            Self::Role(role) => Query::new(&USERS, Some(BY_ROLE), role_key(*role), limit).descending(),
+            Self::NamePrefix(prefix) => {
+                Query::new(&USERS, Some(BY_NAME), Key::empty().and_text_prefix(prefix), limit)
+            }
+        };
+        Query { after, ..query }
+    }
+}
+
+/// Reads and writes down users.
+pub(crate) struct UserStore {
+    documents: Arc<dyn Documents>,
+    sealer: Arc<dyn Sealer>,
+    hash: Arc<dyn KeyedHash>,
+}
+
+impl UserStore {
+    pub(crate) fn new(
+        documents: Arc<dyn Documents>,
+        sealer: Arc<dyn Sealer>,
+        hash: Arc<dyn KeyedHash>,
+    ) -> Self {
+        Self { documents, sealer, hash }
+    }
+
+    pub(crate) async fn find(&self, app: AppId, id: UserId) -> Result<Option<User>, StoreError> {
+        let document = self.documents.get(app, &USERS, &id.to_string()).await?;
+        document.map(|document| self.open(app, &document)).transpose()
+    }
+
+    /// By the name as it is typed, in any case; a name that only looks alike finds nobody.
+    pub(crate) async fn by_username(&self, app: AppId, name: &str) -> Result<Option<User>, StoreError> {
+        let plain = crate::domain::likeness(name).plain;
+        let user = self.unique(app, USERNAME, Key::text(&plain)).await?;
+        Ok(user.filter(|user| user.username.as_ref().is_some_and(|name| name.likeness().plain == plain)))
+    }
+
+    /// By the address as it is typed, in any case.
+    pub(crate) async fn by_email(&self, app: AppId, email: &str) -> Result<Option<User>, StoreError> {
+        let plain = crate::domain::likeness(email).plain;
+        let user = self.unique(app, EMAIL, self.email_key(app, &plain)).await?;
+        Ok(user.filter(|user| user.email.as_ref().is_some_and(|email| email.likeness().plain == plain)))
+    }
+
+    /// A new user. Conflicts in [`USERNAME`] or [`EMAIL`] if one of them is taken.
+    pub(crate) fn insert(&self, user: &User) -> Write {
+        Write::Insert {
+            collection: &USERS,
+            id: user.id.to_string(),
+            body: self.body(user).into(),
+            keys: self.keys(user),
+        }
+    }
+
+    /// The next version of the user; conflicts unless it is kept at `user.version`.
+    pub(crate) fn replace(&self, user: &User) -> Write {
+        Write::Replace {
+            collection: &USERS,
+            id: user.id.to_string(),
+            version: user.version,
+            body: self.body(user).into(),
+            keys: self.keys(user),
+        }
+    }
+
+    /// Holds only while the user is as it was read.
+    pub(crate) fn unchanged(user: &User) -> Write {
+        Write::Require { collection: &USERS, id: user.id.to_string(), version: user.version }
+    }
+
+    /// The user in a row of a query.
+    pub(crate) fn open_row(&self, app: AppId, row: Row) -> Result<(Position, User), StoreError> {
+        Ok((row.position, self.open(app, &row.document)?))
+    }
+
+    async fn unique(&self, app: AppId, index: &'static str, key: Key) -> Result<Option<User>, StoreError> {
+        let rows = self.documents.query(app, Query::new(&USERS, Some(index), key, 1)).await?;
+        rows.first().map(|row| self.open(app, &row.document)).transpose()
+    }
+
+    fn email_key(&self, app: AppId, text: &str) -> Key {
+        Key::text(&URL_SAFE_NO_PAD.encode(self.hash.hash(&format!("email|{app}"), text)))
+    }
+
+    fn keys(&self, user: &User) -> IndexKeys {
+        let mut keys = vec![(BY_STATUS, Key::text(user.status.as_str()))];
+        if let Some(name) = &user.username {
+            let likeness = name.likeness();
+            keys.push((BY_NAME, Key::text(&likeness.plain)));
+            keys.extend(likeness.all.iter().map(|text| (USERNAME, Key::text(text))));
+        }
+        if let Some(email) = &user.email {
+            keys.extend(email.likeness().all.iter().map(|text| (EMAIL, self.email_key(user.app, text))));
+        }
+        keys.extend(user.roles.iter().map(|role| (BY_ROLE, role_key(*role))));
+        keys
+    }
+
+    fn body(&self, user: &User) -> Vec<u8> {
+        let id = user.id.to_string();
+        let profile = user.profile.as_ref().map(|profile| {
+            let plain = serde_json::to_string(profile).expect("pairs of text have a JSON form");
+            self.sealer.seal(place(user.app, &id, "profile"), &plain)
+        });
+        encode(&UserDocument {
+            format: 1,
+            username: user.username.as_ref().map(|name| name.as_str().to_owned()),
+            email: user
+                .email
+                .as_ref()
+                .map(|email| self.sealer.seal(place(user.app, &id, "email"), email.as_str())),
+            profile,
+            password: user.password_hash.clone(),
+            status: user.status,
+            roles: user.roles.clone(),
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+        })
+    }
+
+    fn open(&self, app: AppId, document: &Document) -> Result<User, StoreError> {
+        let corrupt = |what: &str| StoreError::Corrupt(format!("user {}: {what}", document.id));
+        let kept: UserDocument = decode(document)?;
+        let unseal = |field: &'static str, sealed: &str| {
+            self.sealer.open(place(app, &document.id, field), sealed).map_err(|_| corrupt(field))
+        };
+        let profile = kept.profile.map(|sealed| unseal("profile", &sealed)).transpose()?;
+        let email = kept.email.map(|sealed| unseal("email", &sealed)).transpose()?;
+        Ok(User {
+            app,
+            id: UserId::parse(&document.id).map_err(|_| corrupt("id"))?,
+            username: kept.username.map(Username::from_kept),
+            email: email.map(Email::from_kept),
+            profile: profile
+                .map(|plain| serde_json::from_str::<Metadata>(&plain).map_err(|_| corrupt("profile")))
+                .transpose()?,
+            password_hash: kept.password,
+            status: kept.status,
+            roles: kept.roles,
+            created_at: kept.created_at,
+            updated_at: kept.updated_at,
+            version: document.version,
+        })
+    }
+}
+
+/// What a document of this collection says without its sealed fields.
+pub(crate) fn head(document: &Document) -> Result<UserHead, StoreError> {
+    decode(document)
+}
+
+fn place<'a>(app: AppId, id: &'a str, field: &'a str) -> Place<'a> {
+    Place { app, collection: USERS.name, id, field }
+}
+
+fn role_key(role: Role) -> Key {
+    Key::text(match role {
+        Role::User => "user",
+        Role::Support => "support",
+        Role::Admin => "admin",
+    })
+}
