@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct LedgerSettings {
     /// The most commands in one group.
     pub group_commands: usize,
+    /// A group takes no more commands once it has so many bytes. MongoDB refuses documents over 16 MiB.
+    pub group_bytes: usize,
     /// How many commands may wait for the lane of a book.
     pub queue_commands: usize,
     /// How many records the views may lag behind; beyond it new commands wait.
@@ -27,6 +29,7 @@ impl Default for LedgerSettings {
     fn default() -> Self {
         Self {
             group_commands: 1024,
+            group_bytes: 8 << 20,
             queue_commands: 8192,
             lag_records: 100_000,
             view_pause: Duration::from_millis(100),

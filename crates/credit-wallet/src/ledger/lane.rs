@@ -44,42 +44,42 @@ impl Lane {
 
     async fn process(&self, mut jobs: Vec<Job>) {
         self.book.wait_for_views().await;
-        loop {
+        while !jobs.is_empty() {
             jobs = self.prepare(jobs).await;
-            if jobs.is_empty() {
-                return;
-            }
             let Some(draft) = self.decide(&jobs) else { continue };
             let rest = jobs.split_off(draft.verdicts.len());
-            if draft.records.is_empty() {
-                match self.catch_up_if_shared().await {
-                    Ok(false) => answer(std::mem::replace(&mut jobs, rest), draft),
-                    Ok(true) => jobs.extend(rest),
-                    Err(error) => return self.refuse(jobs, &error),
+            match self.land(&draft).await {
+                Ok(true) => {
+                    answer(jobs, draft);
+                    jobs = rest;
                 }
-            }
-            match self.append(&draft).await {
-                Ok((Appended::Appended, group)) => {
-                    metrics::histogram!("credit_ledger_group_records")
-                        .record(f64::from(u32::try_from(group.records.len()).unwrap_or(u32::MAX)));
-                    self.book.state.write().commit(group, draft.wallets.values().cloned());
-                    self.book.appended.notify_one();
-                    return answer(jobs, draft);
+                Ok(false) => jobs.extend(rest),
+                Err(error) => {
+                    self.book.note_damage(&error);
+                    jobs.extend(rest);
+                    return refuse(jobs, &error);
                 }
-                Ok((Appended::Taken, _)) => {
-                    metrics::counter!("credit_ledger_slots_taken_total").increment(1);
-                    if let Err(error) = self.book.catch_up().await {
-                        return self.refuse(jobs, &error);
-                    }
-                }
-                Err(error) => return self.refuse(jobs, &error),
             }
         }
     }
 
-    fn refuse(&self, jobs: Vec<Job>, error: &StoreError) {
-        self.book.note_damage(error);
-        refuse(jobs, error);
+    /// Makes a draft true: appends its group, or, without one, makes sure that it was decided at the head. False if
+    /// others were faster: their groups are applied, and the commands are to be decided again.
+    async fn land(&self, draft: &Draft) -> Result<bool, StoreError> {
+        if draft.records.is_empty() {
+            return if self.book.parts.journal.is_shared() { Ok(!self.book.catch_up().await?) } else { Ok(true) };
+        }
+        let (appended, group) = self.append(draft).await?;
+        if appended == Appended::Taken {
+            metrics::counter!("credit_ledger_slots_taken_total").increment(1);
+            self.book.catch_up().await?;
+            return Ok(false);
+        }
+        metrics::histogram!("credit_ledger_group_records")
+            .record(f64::from(u32::try_from(group.records.len()).unwrap_or(u32::MAX)));
+        self.book.state.write().commit(group, draft.wallets.values().cloned());
+        self.book.appended.notify_one();
+        Ok(true)
     }
 
     /// Loads what has left memory since a command was prepared. Answers those for which that fails.
@@ -158,10 +158,6 @@ impl Lane {
             }
         }
     }
-
-    async fn catch_up_if_shared(&self) -> Result<bool, StoreError> {
-        if self.book.parts.journal.is_shared() { self.book.catch_up().await } else { Ok(false) }
-    }
 }
 
 /// What a command got.
@@ -172,10 +168,8 @@ enum Verdict {
     Replayed(Arc<Record>),
     /// Decided, with nothing to record.
     Unrecorded(Arc<Record>),
-    /// Refused, with nothing to record.
+    /// Refused; recorded if it sticks to a key.
     Refused(Problem),
-    /// Refused, and recorded for its key.
-    RefusedForEver(Problem),
 }
 
 /// A group in the making, over the state at the head.
@@ -253,13 +247,13 @@ impl Draft {
                 if decided.record.changes.is_empty() && ask.key.is_none() {
                     return Verdict::Unrecorded(Arc::new(decided.record));
                 }
-                Verdict::Recorded(self.keep(decided))
+                self.keep(decided).map_or_else(Verdict::Refused, Verdict::Recorded)
             }
             Err(problem) => match ask.key {
                 Some(key) if problem.code().is_outcome() => {
                     let refusal = StoredRefusal::of(&problem, &ask.request_id);
-                    self.keep(Decided { record: Record::refused(key, refusal), wallets: Vec::new() });
-                    Verdict::RefusedForEver(problem)
+                    let kept = self.keep(Decided { record: Record::refused(key, refusal), wallets: Vec::new() });
+                    Verdict::Refused(kept.err().unwrap_or(problem))
                 }
                 _ => Verdict::Refused(problem),
             },
@@ -277,7 +271,7 @@ impl Draft {
                 let decided =
                     self.on_desk(state, job, mint, Actor::System, |desk| Sweep(*id).decide(desk))?;
                 if !decided.record.changes.is_empty() {
-                    self.keep(decided);
+                    self.keep(decided)?;
                 }
             }
         }
@@ -307,8 +301,9 @@ impl Draft {
         Ok(decided)
     }
 
-    fn keep(&mut self, decided: Decided) -> Arc<Record> {
+    fn keep(&mut self, decided: Decided) -> Result<Arc<Record>, Problem> {
         let index = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
+        self.body.push(&decided.record)?;
         let record = Arc::new(decided.record);
         for claim in record.all_claims() {
             self.claims.insert(claim, index);
@@ -317,7 +312,7 @@ impl Draft {
             self.wallets.insert(wallet.id, Arc::new(wallet));
         }
         self.records.push(record.clone());
-        record
+        Ok(record)
     }
 }
 
@@ -332,7 +327,7 @@ fn answer(jobs: Vec<Job>, draft: Draft) {
                 Answer::Refused(refusal) => Err(refusal.replay()),
                 _ => Ok(Outcome { record, replayed: true }),
             },
-            Verdict::Refused(problem) | Verdict::RefusedForEver(problem) => Err(problem),
+            Verdict::Refused(problem) => Err(problem),
         };
         let _gone = job.reply.send(outcome);
     }
