@@ -19,6 +19,7 @@ use credit_core::ports::StoreError;
 use credit_core::ports::keys::KeyedHash;
 use credit_core::{IdSource, Principal};
 
+use crate::metrics::Meter;
 use crate::route::Route;
 pub use answer::{body as problem_body, not_found, refuse_body};
 
@@ -62,6 +63,14 @@ pub struct FrontDoor {
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies(Vec<(IpAddr, u8)>);
 
+/// Where requests of one row are received.
+struct Post {
+    door: Arc<FrontDoor>,
+    gate: Arc<dyn Gate>,
+    route: Arc<Route>,
+    meter: Meter,
+}
+
 /// Registers the routes of a module behind its gate. Other methods on the same paths answer `405`.
 pub fn register(
     config: &mut ServiceConfig,
@@ -80,11 +89,11 @@ pub fn register(
         let allow = answer::allow_header(&here);
         let mut resource = web::resource(path);
         for route in here {
-            let (door, gate) = (door.clone(), gate.clone());
             let method = pass::actix_route(route.method);
-            resource = resource.route(method.to(move |request, payload| {
-                pass::pass(door.clone(), gate.clone(), route.clone(), request, payload)
-            }));
+            let post =
+                Arc::new(Post { door: door.clone(), gate: gate.clone(), meter: Meter::new(&route), route });
+            resource =
+                resource.route(method.to(move |request, payload| pass::pass(post.clone(), request, payload)));
         }
         let door = door.clone();
         config.service(resource.default_service(web::to(move |request| {

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use tracing::Instrument;
 
 use super::answer::{self, REQUEST_ID};
-use super::{FrontDoor, Gate, credentials, json, query};
+use super::{FrontDoor, Post, credentials, json, query};
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::route::{Body, Method, Route};
@@ -33,15 +33,10 @@ pub(super) fn actix_route(method: Method) -> actix_web::Route {
 
 /// Takes a request through the checks to its handler and the answer out again. A panic in a handler is a `500` for this
 /// caller and nobody else.
-pub(super) async fn pass(
-    door: Arc<FrontDoor>,
-    gate: Arc<dyn Gate>,
-    route: Arc<Route>,
-    request: HttpRequest,
-    payload: Payload,
-) -> HttpResponse {
+pub(super) async fn pass(post: Arc<Post>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let Post { door, route, .. } = &*post;
     let started = Instant::now();
-    let id = request_id(&door, &request);
+    let id = request_id(door, &request);
     let span = tracing::info_span!(
         "request",
         request_id = %id,
@@ -49,7 +44,7 @@ pub(super) async fn pass(
         method = route.method.as_str(),
         route = route.path
     );
-    let work = AssertUnwindSafe(admit(&door, &gate, &route, &request, payload, &id)).catch_unwind();
+    let work = AssertUnwindSafe(admit(&post, &request, payload, &id)).catch_unwind();
     let outcome = work.instrument(span.clone()).await.unwrap_or_else(|_| {
         tracing::error!(parent: &span, "a handler panicked");
         Err(Problem::new(Code::Internal))
@@ -64,7 +59,7 @@ pub(super) async fn pass(
         }
     };
     let elapsed = started.elapsed();
-    crate::metrics::record_request(&route, response.status().as_u16(), elapsed);
+    post.meter.record(response.status().as_u16(), elapsed);
     tracing::debug!(
         parent: &span,
         status = response.status().as_u16(),
@@ -74,14 +69,8 @@ pub(super) async fn pass(
     response
 }
 
-async fn admit(
-    door: &FrontDoor,
-    gate: &Arc<dyn Gate>,
-    route: &Arc<Route>,
-    http: &HttpRequest,
-    payload: Payload,
-    id: &str,
-) -> Result<Reply, Problem> {
+async fn admit(post: &Post, http: &HttpRequest, payload: Payload, id: &str) -> Result<Reply, Problem> {
+    let Post { door, gate, route, .. } = post;
     if !route.always && !gate.is_open() {
         return Err(Problem::new(Code::ModuleUnavailable).retry_after(5));
     }

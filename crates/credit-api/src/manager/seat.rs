@@ -104,10 +104,18 @@ impl Seat {
         if let Some(missing) = self.needed.iter().find(|seat| !seat.is_open()) {
             return self.wait_for(missing.name());
         }
-        self.standing.lock().state = ModuleState::Initialising;
+        {
+            let mut standing = self.standing.lock();
+            if standing.state == ModuleState::Stopped {
+                return;
+            }
+            standing.state = ModuleState::Initialising;
+        }
         let started = AssertUnwindSafe(self.module.initialise()).catch_unwind().await;
         match started {
-            Ok(Ok(())) => self.open(now),
+            Ok(Ok(())) if self.open(now) => {}
+            // It was told to stop while it started.
+            Ok(Ok(())) => self.module.shut_down().await,
             Ok(Err(error)) => self.fail(error.to_string(), now),
             Err(_) => self.fail("it panicked while starting".to_owned(), now),
         }
@@ -130,13 +138,15 @@ impl Seat {
     }
 
     pub(super) async fn shut_down(&self) {
-        let was_open = self.open.swap(false, Ordering::AcqRel);
+        let was_open = {
+            let mut standing = self.standing.lock();
+            standing.state = ModuleState::Stopped;
+            standing.ready_since = None;
+            self.open.swap(false, Ordering::AcqRel)
+        };
         if was_open && AssertUnwindSafe(self.module.shut_down()).catch_unwind().await.is_err() {
             tracing::error!(module = self.name(), "a module panicked while it stopped");
         }
-        let mut standing = self.standing.lock();
-        standing.state = ModuleState::Stopped;
-        standing.ready_since = None;
     }
 
     pub(super) fn report(&self, now: Instant) -> ModuleReport {
@@ -151,17 +161,22 @@ impl Seat {
         }
     }
 
-    fn open(&self, now: Instant) {
+    /// False if it was told to stop meanwhile.
+    fn open(&self, now: Instant) -> bool {
         {
             let mut standing = self.standing.lock();
+            if standing.state == ModuleState::Stopped {
+                return false;
+            }
             standing.state = ModuleState::Ready;
             standing.ready_since = Some(now);
             standing.reason = None;
             standing.pause = FIRST_PAUSE;
             standing.try_again_at = None;
+            self.open.store(true, Ordering::Release);
         }
-        self.open.store(true, Ordering::Release);
         tracing::info!(module = self.name(), "a module is ready");
+        true
     }
 
     fn fail(&self, reason: String, now: Instant) {
@@ -171,6 +186,9 @@ impl Seat {
             "a module could not be started; it will be tried again"
         );
         let mut standing = self.standing.lock();
+        if standing.state == ModuleState::Stopped {
+            return;
+        }
         standing.state = ModuleState::Failed;
         standing.try_again_at = Some(now + standing.pause);
         standing.pause = (standing.pause * 2).min(LONGEST_PAUSE);

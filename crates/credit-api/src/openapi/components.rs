@@ -70,8 +70,8 @@ pub(super) fn parameters() -> Value {
         "RequestId": {
             "name": "X-Request-Id",
             "in": "header",
-            "description": "An id of your own for this request; it comes back.",
-            "schema": { "type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$" },
+            "description": "An id of your own for this request: 1 to 128 of `A-Z a-z 0-9 . _ -`. It comes back; another one does not.",
+            "schema": { "type": "string" },
         },
         "IdempotencyKey": {
             "name": "Idempotency-Key",
