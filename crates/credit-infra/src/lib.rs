@@ -1,3 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 pub mod embedded;
+
+pub mod hashing;
+pub mod passwords;
+pub mod sealing;
+pub mod tokens;
+
+pub mod clock;
+pub mod randomness;
+pub mod telemetry;

@@ -28,12 +28,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use credit_core::Timestamp;
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::Documents;
 use credit_core::ports::journal::{BookId, Journal};
+use credit_core::{Clock, IdSource, Timestamp};
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Builder, Database, DatabaseError, StorageBackend};
+
+use crate::clock::SystemClock;
+use crate::randomness::OsIds;
 
 pub use backup::BackupProgress;
 pub use dump::DumpRow;
@@ -96,6 +99,13 @@ impl EmbeddedOptions {
             documents_cache_bytes: 64 << 20,
             full_check_bytes: 256 << 20,
         }
+    }
+}
+
+impl Default for EmbeddedOptions {
+    /// The usual sizes, now, and a random id if the store is new.
+    fn default() -> Self {
+        Self::new(SystemClock::new().now(), OsIds::new().mint())
     }
 }
 

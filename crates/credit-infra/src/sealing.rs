@@ -1,0 +1,140 @@
+//! Field encryption with Fernet keys, several at once while they are rotated.
+//!
+//! A sealed text is `{key id}.{Fernet token}`. Inside, before the text, stands the place that it was sealed for; a
+//! token that was moved to another field, document or application does not open there.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
+use credit_core::ports::keys::{CannotOpen, Place, Sealer};
+use fernet::Fernet;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+/// No key was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("field encryption needs a key")]
+pub struct NoSealingKey;
+
+/// Seals with the newest key and opens with any.
+pub struct FernetSealer {
+    newest: Key,
+    older: Vec<Key>,
+}
+
+struct Key {
+    id: String,
+    fernet: Fernet,
+}
+
+impl FernetSealer {
+    /// With these keys, the newest first.
+    pub fn try_new<'a>(keys: impl IntoIterator<Item = &'a [u8; 32]>) -> Result<Self, NoSealingKey> {
+        let mut keys = keys.into_iter().map(Key::new);
+        Ok(Self { newest: keys.next().ok_or(NoSealingKey)?, older: keys.collect() })
+    }
+
+    /// Whether a sealed text should be sealed again: it was not sealed with the newest key.
+    pub fn is_stale(&self, sealed: &str) -> bool {
+        sealed.split_once('.').is_none_or(|(id, _)| id != self.newest.id)
+    }
+}
+
+impl Key {
+    fn new(key: &[u8; 32]) -> Self {
+        let text = Zeroizing::new(URL_SAFE.encode(key));
+        let fernet = Fernet::new(&text).expect("32 bytes are a Fernet key");
+        // A fingerprint instead of a number that somebody would have to count.
+        let digest = Sha256::new().chain_update("sealing key id").chain_update(key).finalize();
+        let id = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        Self { id, fernet }
+    }
+}
+
+impl Sealer for FernetSealer {
+    fn seal(&self, place: Place<'_>, plain: &str) -> String {
+        let mut inside = Zeroizing::new(opening(place));
+        inside.push_str(plain);
+        format!("{}.{}", self.newest.id, self.newest.fernet.encrypt(inside.as_bytes()))
+    }
+
+    fn open(&self, place: Place<'_>, sealed: &str) -> Result<String, CannotOpen> {
+        let (id, token) = sealed.split_once('.').ok_or(CannotOpen)?;
+        let mut keys = std::iter::once(&self.newest).chain(&self.older);
+        let key = keys.find(|key| key.id == id).ok_or(CannotOpen)?;
+        let inside = Zeroizing::new(key.fernet.decrypt(token).map_err(|_| CannotOpen)?);
+        let inside = std::str::from_utf8(&inside).map_err(|_| CannotOpen)?;
+        inside.strip_prefix(&opening(place)).map(str::to_owned).ok_or(CannotOpen)
+    }
+}
+
+impl std::fmt::Debug for FernetSealer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FernetSealer").field("newest", &self.newest.id).finish_non_exhaustive()
+    }
+}
+
+/// The place in a form that no other place has: JSON escapes what would run parts together, and the line's end.
+fn opening(place: Place<'_>) -> String {
+    let Place { app, collection, id, field } = place;
+    format!("{}\n", serde_json::json!([app, collection, id, field]))
+}
+
+#[cfg(test)]
+mod tests {
+    use credit_core::AppId;
+
+    use super::*;
+
+    const PLACE: Place<'static> =
+        Place { app: AppId::from_u128(1), collection: "users", id: "usr_1", field: "email" };
+
+    fn sealer(keys: &[u8]) -> FernetSealer {
+        let keys: Vec<[u8; 32]> = keys.iter().map(|byte| [*byte; 32]).collect();
+        FernetSealer::try_new(&keys).expect("keys")
+    }
+
+    #[test]
+    fn what_was_sealed_opens_at_its_place() {
+        let sealer = sealer(&[1]);
+        for plain in ["", "ann@example.com", "zwei\nZeilen"] {
+            let sealed = sealer.seal(PLACE, plain);
+            assert!(plain.is_empty() || !sealed.contains(plain));
+            assert_eq!(sealer.open(PLACE, &sealed).as_deref(), Ok(plain));
+        }
+    }
+
+    #[test]
+    fn what_was_moved_changed_or_sealed_by_another_does_not_open() {
+        let sealed = sealer(&[1]).seal(PLACE, "ann@example.com");
+        for moved in [
+            Place { app: AppId::from_u128(2), ..PLACE },
+            Place { collection: "user", ..PLACE },
+            Place { id: "usr_2", ..PLACE },
+            Place { field: "profile", ..PLACE },
+        ] {
+            assert_eq!(sealer(&[1]).open(moved, &sealed), Err(CannotOpen));
+        }
+        assert_eq!(sealer(&[2]).open(PLACE, &sealed), Err(CannotOpen));
+        let mut changed = sealed.clone();
+        changed.replace_range(40..41, if &sealed[40..41] == "A" { "B" } else { "A" });
+        for wrong in [changed.as_str(), "", ".", "no dot"] {
+            assert_eq!(sealer(&[1]).open(PLACE, wrong), Err(CannotOpen), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_older_key_opens_and_is_stale() {
+        let old = sealer(&[1]).seal(PLACE, "ann");
+        let rotated = sealer(&[2, 1]);
+        assert_eq!(rotated.open(PLACE, &old).as_deref(), Ok("ann"));
+        assert!(rotated.is_stale(&old));
+        assert!(!rotated.is_stale(&rotated.seal(PLACE, "ann")));
+        assert!(matches!(FernetSealer::try_new([]), Err(NoSealingKey)));
+    }
+
+    #[test]
+    fn the_same_text_is_never_sealed_the_same() {
+        let sealer = sealer(&[1]);
+        assert_ne!(sealer.seal(PLACE, "ann"), sealer.seal(PLACE, "ann"));
+    }
+}
