@@ -123,7 +123,8 @@ async fn read_body(route: &Route, request: &HttpRequest, payload: Payload) -> Re
         Body::OptionalJson { limit, .. } => (limit, true),
     };
     let has_type = request.headers().contains_key(CONTENT_TYPE);
-    if has_type && !is_json(request) {
+    let may_be_json = if has_type { is_json(request) } else { may_be_empty };
+    if !may_be_json {
         return Err(Problem::new(Code::UnsupportedMediaType));
     }
     let bytes = collect(request, payload, limit).await?;

@@ -118,6 +118,10 @@ async fn bodies_are_json_with_each_name_once_and_every_fault_is_named() {
     {
         assert_eq!(post(kind, r#"{"amount":1}"#).await.status, 201, "{kind}");
     }
+    let untyped = [("x-api-key", "writer")];
+    for body in [String::new(), "{}".to_owned(), " ".repeat(300_000)] {
+        assert_eq!(problem(&house.call_raw("POST", "/v1/things/a", &untyped, body).await).0, 415);
+    }
     for kind in ["text/json", "application/jsonp", "application/json; charset=latin1", "", "application/xml"]
     {
         assert_eq!(problem(&post(kind, r#"{"amount":1}"#).await).0, 415, "{kind}");
