@@ -63,12 +63,13 @@ pub(crate) enum Command {
     /// Print the contract as OpenAPI 3.1
     #[command(after_help = "Examples:\n  credit-server openapi > openapi.json")]
     Openapi,
-    /// Copy the store, consistent and durable, to a new file; the service must be stopped
-    #[command(after_help = "Examples:\n  credit-server backup /backups/credit-2026-11-22.redb\n\n\
-        To restore, stop the service and put the file back under the name of the store in data_dir.")]
+    /// Copy the store, consistent and durable, to a new directory; the service must be stopped
+    #[command(after_help = "Examples:\n  credit-server backup /backups/credit-2026-11-22\n\n\
+        To restore, stop the service and let data_dir be a copy of that directory. The secrets are not in it: keep\n\
+        them beside, for without encryption.keys and encryption.index_key nobody finds or reads what is personal.")]
     Backup {
-        /// Where to; nothing may be there
-        file: PathBuf,
+        /// Where to; no store may be there
+        directory: PathBuf,
     },
     /// Ask a running service whether it lives: exit code 0 if it does (for containers)
     #[command(
@@ -171,7 +172,7 @@ pub(crate) enum LedgerCommand {
 pub(crate) enum StoreCommand {
     /// Print a table as JSON, a row a line; the service must be stopped
     #[command(
-        after_help = "Examples:\n  credit-server store dump              list the tables\n  credit-server store dump users        print one"
+        after_help = "Examples:\n  credit-server store dump              list the tables\n  credit-server store dump documents/d.users | head -1   print one"
     )]
     Dump {
         /// Which table [default: list them]

@@ -1,6 +1,6 @@
 //! `dev-credentials.json`: how to get in, for people and programs that try the service in profile `dev`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -25,9 +25,14 @@ pub(crate) struct DevAdmin {
 }
 
 impl DevCredentials {
+    /// Where they are kept.
+    pub(crate) fn place(data_dir: &Path) -> PathBuf {
+        data_dir.join(FILE)
+    }
+
     /// Those of the last start, if there are any.
     pub(crate) fn kept(data_dir: &Path) -> Option<Self> {
-        serde_json::from_str(&std::fs::read_to_string(data_dir.join(FILE)).ok()?).ok()
+        serde_json::from_str(&std::fs::read_to_string(Self::place(data_dir)).ok()?).ok()
     }
 
     /// Writes them down, unless that is what is there already.
@@ -35,6 +40,6 @@ impl DevCredentials {
         if Self::kept(data_dir).as_ref() == Some(self) {
             return Ok(());
         }
-        private_file::replace(&data_dir.join(FILE), &(serde_json::to_string_pretty(self)? + "\n"))
+        private_file::replace(&Self::place(data_dir), &(serde_json::to_string_pretty(self)? + "\n"))
     }
 }

@@ -6,10 +6,14 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
 
+/// Who talks of nothing but itself at level info.
+const QUIET: &str = "actix_server=warn";
+
 /// Starts logging. Once in the life of the process.
 pub(crate) fn start(log: &Log) {
-    // The level has been judged with the configuration.
-    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    // What is asked for stands behind, and wins. It has been judged with the configuration.
+    let filter =
+        EnvFilter::try_new(format!("{QUIET},{}", log.level)).unwrap_or_else(|_| EnvFilter::new("info"));
     let for_people = match log.format {
         LogFormat::Auto => std::io::stderr().is_terminal(),
         LogFormat::Human => true,

@@ -6,11 +6,16 @@ mod commands;
 mod config;
 mod dev_credentials;
 mod exit;
+mod first_start;
 mod log;
+mod metrics;
 mod print;
 mod private_file;
+mod progress;
 mod secrets;
+mod serve;
 mod street;
+mod wiring;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,6 +43,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             print::text(&commands::completions::script(shell));
             Ok(())
         }
+        Command::Serve => serve::run(load(&sources)?),
         _ => Ok(()),
     }
 }

@@ -8,12 +8,14 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer};
 use anyhow::{Context, Result, bail};
+use credit_api::RenderMetrics;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::address;
-use crate::config::{Profile, Server, Settings};
+use crate::config::{Server, Settings};
 use crate::exit::Failure;
 use crate::first_start;
+use crate::metrics;
 use crate::street::Street;
 use crate::wiring::Service;
 
@@ -31,27 +33,22 @@ async fn serve(settings: Settings, started: Instant) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     // Taken first: two services on one port are told apart before either touches a store.
     let api = listen("server", &settings.server.host, settings.server.port, settings.server.backlog)?;
-    let metrics = listen("metrics", &settings.metrics.host, settings.metrics.port, 64)?;
-    let (api_address, metrics_address) = (local(&api)?, local(&metrics)?);
+    let scrapes = listen("metrics", &settings.metrics.host, settings.metrics.port, 64)?;
+    let (api_address, metrics_address) = (local(&api)?, local(&scrapes)?);
 
-    let service = Arc::new(Service::open(&settings).await?);
+    let collected = metrics::collect()?;
+    let service = Arc::new(Service::open(&settings)?);
     let street = Arc::new(Street::new(&settings.allowed_origins));
     // From here on it answers, and says that it is not ready.
     let api = serve_api(&settings.server, api, &service, &street)?;
-    let metrics = serve_metrics(metrics, &service)?;
+    let scrapes = serve_metrics(scrapes, &service, &collected)?;
 
     tokio::select! {
-        ready = get_ready(&settings, &service, api_address, metrics_address, started) => {
-            if let Err(error) = ready {
-                stop(&settings.server, &api, &metrics, &service, &street, &mut signals).await;
-                return Err(error.into());
-            }
-            signals.next().await;
-        }
+        () = get_ready(&settings, &service, api_address, metrics_address, started) => signals.next().await,
         () = signals.next() => {}
     }
     tracing::info!("stopping");
-    stop(&settings.server, &api, &metrics, &service, &street, &mut signals).await;
+    stop(&api, &scrapes, &service, &mut signals).await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -63,10 +60,14 @@ async fn get_ready(
     api: SocketAddr,
     metrics: SocketAddr,
     started: Instant,
-) -> Result<()> {
+) {
     service.manager.initialise().await;
     let base_url = address::base_url(api);
-    let credentials = first_start::run(settings, service, &base_url).await?;
+    // Who cannot get in yet is told why; everybody else is served.
+    let credentials = first_start::run(settings, service, &base_url).await.unwrap_or_else(|error| {
+        tracing::error!(error = format!("{error:#}"), "the first admin or API key could not be made");
+        None
+    });
     let watched = service.clone();
     actix_web::rt::spawn(async move { watched.manager.watch().await });
     tracing::info!(
@@ -76,9 +77,12 @@ async fn get_ready(
         "serving"
     );
     if let Some(credentials) = credentials {
-        crate::print::text(&first_start::welcome(&credentials, &settings.data_dir, &address::base_url(metrics)));
+        crate::print::text(&first_start::welcome(
+            &credentials,
+            &settings.data_dir,
+            &address::base_url(metrics),
+        ));
     }
-    Ok(())
 }
 
 fn serve_api(
@@ -108,12 +112,14 @@ fn serve_api(
     Ok(start(http.context("the API cannot be served")?.run()))
 }
 
-fn serve_metrics(listener: TcpListener, service: &Arc<Service>) -> Result<ServerHandle> {
-    let service = service.clone();
+fn serve_metrics(
+    listener: TcpListener,
+    service: &Arc<Service>,
+    render: &RenderMetrics,
+) -> Result<ServerHandle> {
+    let (service, render) = (service.clone(), render.clone());
     let http = HttpServer::new(move || {
-        let service = service.clone();
-        App::new()
-            .configure(|config| credit_api::configure_metrics(config, &service.door, &service.render_metrics))
+        App::new().configure(|config| credit_api::configure_metrics(config, &service.door, &render))
     })
     .workers(1)
     .worker_max_blocking_threads(1)
@@ -130,43 +136,27 @@ fn start(server: actix_web::dev::Server) -> ServerHandle {
     handle
 }
 
-/// Not ready any more; what is in flight finishes, unless a second signal or the timeout comes first; the modules stop,
-/// which drains the ledger; the store is closed.
-async fn stop(
-    server: &Server,
-    api: &ServerHandle,
-    metrics: &ServerHandle,
-    service: &Service,
-    street: &Street,
-    signals: &mut Signals,
-) {
+/// Not ready any more; no new connections, and idle ones are closed; what is in flight finishes, unless a second signal
+/// or the timeout comes first; the modules stop, which drains the ledger; the store is closed.
+async fn stop(api: &ServerHandle, scrapes: &ServerHandle, service: &Service, signals: &mut Signals) {
     service.manager.start_draining();
     tokio::select! {
-        () = all_answered(street, server.shutdown_timeout) => {}
-        () = signals.next() => tracing::warn!("in a hurry: calls in flight are cut off"),
+        () = api.stop(true) => {}
+        () = signals.next() => tracing::warn!("in a hurry: calls in flight are left without an answer"),
     }
-    // Who still has a connection is idle, or was given time enough.
-    api.stop(false).await;
+    // What calls in flight have handed to the ledger is kept all the same.
     service.manager.shut_down().await;
-    service.close().await;
-    metrics.stop(false).await;
-}
-
-/// Returns when nobody is being served, or when time is over.
-async fn all_answered(street: &Street, timeout: Duration) {
-    const QUIET: Duration = Duration::from_millis(20);
-    let until = Instant::now() + timeout;
-    // Two looks: a request may be between the socket and the street.
-    let mut quiet_looks = 0;
-    while quiet_looks < 2 && Instant::now() < until {
-        quiet_looks = if street.in_flight() == 0 { quiet_looks + 1 } else { 0 };
-        tokio::time::sleep(QUIET).await;
+    if let Err(error) = service.close().await {
+        tracing::error!(error = format!("{error:#}"), "it did not stop cleanly");
     }
+    // Nobody waits for it: the process ends now.
+    drop(scrapes.stop(false));
 }
 
 /// The first address of the host that can be listened on.
 fn listen(what: &str, host: &str, port: u16, backlog: u32) -> Result<TcpListener> {
-    let addresses = (host, port).to_socket_addrs().with_context(|| format!("{what}.host {host} is not known"))?;
+    let addresses =
+        (host, port).to_socket_addrs().with_context(|| format!("{what}.host {host} is not known"))?;
     let mut last = None;
     for address in addresses {
         match listen_on(address, backlog) {

@@ -1,0 +1,129 @@
+//! What a first start makes: the first admin and, in profile `dev`, an API key that may do everything.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use credit_api::NewKey;
+use credit_api::front_door::Authenticator;
+use credit_core::Scope;
+use credit_core::ports::keys::SecretSource;
+use credit_infra::randomness::OsSecrets;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::config::{Bootstrap, Profile, Settings};
+use crate::dev_credentials::{DevAdmin, DevCredentials};
+use crate::wiring::Service;
+
+const DEV_USERNAME: &str = "admin";
+const DEV_EMAIL: &str = "admin@localhost.example";
+
+/// Makes what is missing. In profile `dev` it answers how to get in, and has written it down.
+pub(crate) async fn run(
+    settings: &Settings,
+    service: &Service,
+    base_url: &str,
+) -> Result<Option<DevCredentials>> {
+    if !service.has_users() {
+        return Ok(None);
+    }
+    match settings.profile {
+        Profile::Prod => {
+            first_admin(settings, service).await?;
+            Ok(None)
+        }
+        Profile::Dev => {
+            let kept = DevCredentials::kept(&settings.data_dir);
+            let (admin, api_key) = match kept {
+                Some(kept) => (Some(kept.admin), Some(kept.api_key)),
+                None => (None, None),
+            };
+            let credentials = DevCredentials {
+                base_url: base_url.to_owned(),
+                admin: dev_admin(settings, service, admin).await?,
+                api_key: dev_key(service, api_key).await?,
+            };
+            credentials.keep(&settings.data_dir)?;
+            Ok(Some(credentials))
+        }
+    }
+}
+
+/// The admin of the configuration, where there is none anywhere.
+async fn first_admin(settings: &Settings, service: &Service) -> Result<()> {
+    let Some(Bootstrap { username, email, password }) = &settings.bootstrap else {
+        if !service.users.admin_exists().await? {
+            tracing::warn!(
+                "there is no admin yet: set bootstrap.admin_*, or stop and use `credit-server admin create`"
+            );
+        }
+        return Ok(());
+    };
+    let made =
+        service.users.ensure_first_admin(username, email, password).await.context("bootstrap.admin_*")?;
+    if made.is_some() {
+        tracing::info!(username, "made the first admin");
+    }
+    Ok(())
+}
+
+/// An admin that works: the one of the last start; else the first one, made now; else, where there is an admin whose
+/// password nobody wrote down, one more.
+async fn dev_admin(settings: &Settings, service: &Service, kept: Option<DevAdmin>) -> Result<DevAdmin> {
+    let exists = service.users.admin_exists().await?;
+    if let (Some(kept), true) = (&kept, exists) {
+        return Ok(kept.clone());
+    }
+    let generated = || -> SecretString { URL_SAFE_NO_PAD.encode(*OsSecrets.secret()).into() };
+    let (username, email, password) = match (&settings.bootstrap, kept, exists) {
+        (Some(first), _, false) => (first.username.clone(), first.email.clone(), first.password.clone()),
+        (None, Some(kept), _) => (kept.username, DEV_EMAIL.to_owned(), kept.password.into()),
+        (None, None, false) => (DEV_USERNAME.to_owned(), DEV_EMAIL.to_owned(), generated()),
+        (_, _, true) => {
+            let suffix: String = hex_of(&*OsSecrets.secret()).chars().take(8).collect();
+            (
+                format!("{DEV_USERNAME}-{suffix}"),
+                format!("{DEV_USERNAME}-{suffix}@localhost.example"),
+                generated(),
+            )
+        }
+    };
+    service.users.create_admin(&username, &email, &password).await.context("the admin of profile dev")?;
+    Ok(DevAdmin { username, password: password.expose_secret().to_owned() })
+}
+
+/// The API key of the last start if it still opens the door, else a new one.
+async fn dev_key(service: &Service, kept: Option<String>) -> Result<String> {
+    if let Some(kept) = kept
+        && service.api_keys.authenticate(&kept).await.is_ok()
+    {
+        return Ok(kept);
+    }
+    let app = service.apps.default_app().await?;
+    let scopes = Scope::ALL.iter().map(|(scope, _)| *scope).collect();
+    let new = NewKey { app, name: "dev".to_owned(), scopes, expires_at: None };
+    let issued = service.api_keys.issue(new).await.context("the API key of profile dev")?;
+    Ok(issued.secret.expose_secret().to_owned())
+}
+
+fn hex_of(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What profile `dev` says on start: where everything is, and a call that works as it stands.
+pub(crate) fn welcome(credentials: &DevCredentials, data_dir: &Path, metrics: &str) -> String {
+    let DevCredentials { base_url, admin, api_key } = credentials;
+    format!(
+        "\ncredit-server {version}, profile dev\n\n  \
+           API      {base_url}\n  \
+           Docs     {base_url}/docs\n  \
+           Metrics  {metrics}/metrics\n  \
+           Admin    {username}, password and API key in {credentials}\n\n\
+         Try it:\n\n  \
+           curl {base_url}/v1/wallets -H 'X-API-Key: {api_key}'\n\n",
+        version = env!("CARGO_PKG_VERSION"),
+        username = admin.username,
+        credentials = DevCredentials::place(data_dir).display(),
+    )
+}

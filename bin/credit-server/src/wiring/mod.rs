@@ -1,0 +1,195 @@
+//! Puts the house together: adapters behind the ports, modules over them, one door in front.
+
+mod adapters;
+mod probe;
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use credit_api::front_door::{FrontDoor, TrustedProxies};
+use credit_api::{
+    ApiKeys, ApiKeysParts, Apps, ArrangeError, ConnectionApi, ConnectionApiParts, House, ModuleManager,
+    WebModule,
+};
+use credit_infra::randomness::OsSecrets;
+use credit_transactions::{TransactionsModule, TransactionsParts};
+use credit_users::{Registration, UserDirectory, Users, UsersModule, UsersParts, UsersSettings};
+use credit_wallet::WalletModule;
+use credit_wallet::ledger::{Ledger, LedgerParts, LedgerSettings};
+use credit_wallet::service::{Auditor, Counter, CounterParts};
+use parking_lot::Mutex;
+
+use self::adapters::Adapters;
+pub(crate) use self::adapters::open_store;
+use crate::config::{Auth, Settings};
+use crate::exit::{Exit, Failure};
+use crate::secrets::Secrets;
+
+/// What the product is called, on the wire as well.
+const NAME: &str = "credit-server";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Beside the modules that can be left out.
+const ALWAYS: &str = "connection_api";
+
+/// The house, put together and not initialised.
+pub(crate) struct Service {
+    pub(crate) manager: ModuleManager,
+    pub(crate) door: Arc<FrontDoor>,
+    pub(crate) apps: Arc<Apps>,
+    pub(crate) api_keys: Arc<ApiKeys>,
+    pub(crate) users: Arc<Users>,
+    pub(crate) auditor: Arc<Auditor>,
+    pub(crate) adapters: Adapters,
+    ledger: Arc<Ledger>,
+    runtime: Mutex<Option<tokio::runtime::Runtime>>,
+}
+
+impl Service {
+    /// Over the store of the configuration.
+    pub(crate) fn open(settings: &Settings) -> Result<Self, Failure> {
+        let store = open_store(settings)?;
+        let secrets = Secrets::complete(settings, &OsSecrets)?;
+        Self::over(Adapters::on_store(store, &secrets, settings)?, settings)
+    }
+
+    /// Over memory, with secrets of the moment: for what needs the modules and not what they keep.
+    pub(crate) fn in_memory(settings: &Settings) -> Result<Self, Failure> {
+        let secrets = Secrets::fleeting(&OsSecrets);
+        Self::over(Adapters::in_memory(&secrets, settings)?, settings)
+    }
+
+    fn over(adapters: Adapters, settings: &Settings) -> Result<Self, Failure> {
+        let (clock, ids, documents) = (&adapters.clock, &adapters.ids, &adapters.documents);
+        let runtime = ledger_runtime()?;
+        let apps = Arc::new(Apps::new(documents.clone(), clock.clone(), ids.clone()));
+        let api_keys = Arc::new(ApiKeys::new(ApiKeysParts {
+            documents: documents.clone(),
+            apps: apps.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            secrets: adapters.secrets.clone(),
+            hash: adapters.index_hash.clone(),
+            grace_seconds: seconds(settings.auth.api_key_grace),
+        }));
+        let ledger = Ledger::new(LedgerParts {
+            journal: adapters.journal.clone(),
+            documents: documents.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            settings: LedgerSettings {
+                sweep_every: settings.ledger.sweep_interval,
+                successor_seconds: seconds(settings.ledger.refund_successor_ttl),
+                ..LedgerSettings::default()
+            },
+            runtime: runtime.handle().clone(),
+        });
+        let counter = Counter::new(CounterParts {
+            ledger: ledger.clone(),
+            apps: apps.clone(),
+            users: Arc::new(UserDirectory::new(documents.clone())),
+            documents: documents.clone(),
+            clock: clock.clone(),
+        });
+        let auditor = Arc::new(Auditor::new(counter.clone(), adapters.journal.clone()));
+        let users_module = UsersModule::new(UsersParts {
+            documents: documents.clone(),
+            apps: apps.clone(),
+            wallets: counter.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            secrets: adapters.secrets.clone(),
+            passwords: adapters.passwords.clone(),
+            signer: adapters.signer.clone(),
+            sealer: adapters.sealer.clone(),
+            hash: adapters.index_hash.clone(),
+            settings: users_settings(&settings.auth),
+        });
+        let users = users_module.users();
+        let house = House::new();
+        let connection_api = ConnectionApi::new(ConnectionApiParts {
+            name: NAME,
+            version: VERSION,
+            house: house.clone(),
+            apps: apps.clone(),
+            api_keys: api_keys.clone(),
+            probes: adapters.probes.clone(),
+            ledger: Some(auditor.clone()),
+        });
+        let discovered: Vec<Arc<dyn WebModule>> = vec![
+            Arc::new(connection_api),
+            Arc::new(users_module),
+            Arc::new(WalletModule::new(counter.clone())),
+            Arc::new(TransactionsModule::new(TransactionsParts { counter })),
+        ];
+        let manager = arrange(discovered, settings, house)?;
+        let door = Arc::new(FrontDoor {
+            tokens: users.clone(),
+            api_keys: api_keys.clone(),
+            ids: ids.clone(),
+            cursor_key: adapters.cursor_hash.clone(),
+            trusted_proxies: TrustedProxies::try_new(
+                settings.server.trusted_proxies.iter().map(String::as_str),
+            )
+            .context("server.trusted_proxies")?,
+        });
+        let runtime = Mutex::new(Some(runtime));
+        Ok(Self { manager, door, apps, api_keys, users, auditor, adapters, ledger, runtime })
+    }
+
+    /// Whether `user_management` is in the house.
+    pub(crate) fn has_users(&self) -> bool {
+        self.manager.names().contains(&"user_management")
+    }
+
+    /// Writes what waits and closes the store. Nothing is answered from then on.
+    pub(crate) async fn close(&self) -> Result<()> {
+        // Also where `wallet_module`, which does this too, is left out: users have wallets all the same.
+        self.ledger.shut_down().await;
+        if let Some(runtime) = self.runtime.lock().take() {
+            runtime.shutdown_background();
+        }
+        self.adapters.close().await
+    }
+}
+
+/// The modules in their order, those of `modules.enabled` only.
+fn arrange(
+    discovered: Vec<Arc<dyn WebModule>>,
+    settings: &Settings,
+    house: Arc<House>,
+) -> Result<ModuleManager, Failure> {
+    let enabled: Vec<String> =
+        [ALWAYS.to_owned()].into_iter().chain(settings.modules.iter().cloned()).collect();
+    ModuleManager::try_new(discovered, Some(&enabled), house).map_err(|error: ArrangeError| {
+        Failure::new(Exit::Configuration, anyhow::anyhow!("modules.enabled: {error}"))
+    })
+}
+
+/// The ledger's own runtime: a forced shutdown of the web or a client that hangs up never drops an append half way. Two
+/// threads: a lane decides while a projector writes.
+fn ledger_runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(4)
+        .thread_name("ledger")
+        .enable_time()
+        .build()
+        .context("the ledger's threads cannot be started")
+}
+
+fn users_settings(auth: &Auth) -> UsersSettings {
+    let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    UsersSettings {
+        access_ttl_seconds: seconds(auth.access_ttl),
+        refresh_ttl_seconds: seconds(auth.refresh_ttl),
+        registration: if auth.registration_open { Registration::Open } else { Registration::Closed },
+        login_failures_per_account: count(auth.login_failures_per_account),
+        login_failures_per_address: count(auth.login_failures_per_address),
+        login_window_seconds: seconds(auth.login_failures_window),
+    }
+}
+
+fn seconds(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
