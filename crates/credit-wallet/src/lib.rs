@@ -7,5 +7,6 @@ pub mod ports;
 pub mod routes;
 pub mod service;
 mod store;
+pub mod testkit;
 
 pub use module::WalletModule;
