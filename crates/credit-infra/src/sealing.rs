@@ -45,7 +45,7 @@ impl Key {
         let fernet = Fernet::new(&text).expect("32 bytes are a Fernet key");
         // A fingerprint instead of a number that somebody would have to count.
         let digest = Sha256::new().chain_update("sealing key id").chain_update(key).finalize();
-        let id = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let id = format!("{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3]);
         Self { id, fernet }
     }
 }
@@ -88,44 +88,44 @@ mod tests {
     const PLACE: Place<'static> =
         Place { app: AppId::from_u128(1), collection: "users", id: "usr_1", field: "email" };
 
-    fn sealer(keys: &[u8]) -> FernetSealer {
+    fn with(keys: &[u8]) -> FernetSealer {
         let keys: Vec<[u8; 32]> = keys.iter().map(|byte| [*byte; 32]).collect();
         FernetSealer::try_new(&keys).expect("keys")
     }
 
     #[test]
     fn what_was_sealed_opens_at_its_place() {
-        let sealer = sealer(&[1]);
+        let keys = with(&[1]);
         for plain in ["", "ann@example.com", "zwei\nZeilen"] {
-            let sealed = sealer.seal(PLACE, plain);
+            let sealed = keys.seal(PLACE, plain);
             assert!(plain.is_empty() || !sealed.contains(plain));
-            assert_eq!(sealer.open(PLACE, &sealed).as_deref(), Ok(plain));
+            assert_eq!(keys.open(PLACE, &sealed).as_deref(), Ok(plain));
         }
     }
 
     #[test]
     fn what_was_moved_changed_or_sealed_by_another_does_not_open() {
-        let sealed = sealer(&[1]).seal(PLACE, "ann@example.com");
+        let sealed = with(&[1]).seal(PLACE, "ann@example.com");
         for moved in [
             Place { app: AppId::from_u128(2), ..PLACE },
             Place { collection: "user", ..PLACE },
             Place { id: "usr_2", ..PLACE },
             Place { field: "profile", ..PLACE },
         ] {
-            assert_eq!(sealer(&[1]).open(moved, &sealed), Err(CannotOpen));
+            assert_eq!(with(&[1]).open(moved, &sealed), Err(CannotOpen));
         }
-        assert_eq!(sealer(&[2]).open(PLACE, &sealed), Err(CannotOpen));
+        assert_eq!(with(&[2]).open(PLACE, &sealed), Err(CannotOpen));
         let mut changed = sealed.clone();
         changed.replace_range(40..41, if &sealed[40..41] == "A" { "B" } else { "A" });
         for wrong in [changed.as_str(), "", ".", "no dot"] {
-            assert_eq!(sealer(&[1]).open(PLACE, wrong), Err(CannotOpen), "{wrong}");
+            assert_eq!(with(&[1]).open(PLACE, wrong), Err(CannotOpen), "{wrong}");
         }
     }
 
     #[test]
     fn an_older_key_opens_and_is_stale() {
-        let old = sealer(&[1]).seal(PLACE, "ann");
-        let rotated = sealer(&[2, 1]);
+        let old = with(&[1]).seal(PLACE, "ann");
+        let rotated = with(&[2, 1]);
         assert_eq!(rotated.open(PLACE, &old).as_deref(), Ok("ann"));
         assert!(rotated.is_stale(&old));
         assert!(!rotated.is_stale(&rotated.seal(PLACE, "ann")));
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_same_text_is_never_sealed_the_same() {
-        let sealer = sealer(&[1]);
-        assert_ne!(sealer.seal(PLACE, "ann"), sealer.seal(PLACE, "ann"));
+        let keys = with(&[1]);
+        assert_ne!(keys.seal(PLACE, "ann"), keys.seal(PLACE, "ann"));
     }
 }

@@ -67,7 +67,7 @@ impl DocumentsWriter {
                 }
             }
             Err(error) => {
-                self.file.failure().declare(error.to_string());
+                self.file.failure().declare(&error);
                 for answer in answers {
                     let _ = answer.send(Err(error.clone().into()));
                 }
@@ -97,7 +97,7 @@ impl DocumentsWriter {
         }
         if let Err(error) = transaction.commit() {
             let error = StoreError::OutcomeUnknown(store_error(error).to_string());
-            self.file.failure().declare(error.to_string());
+            self.file.failure().declare(&error);
             let unknown = |result: Result<(), CommitError>| result.and(Err(error.clone().into()));
             return Ok(results.into_iter().map(unknown).collect());
         }
@@ -158,7 +158,7 @@ impl<'t> Tables<'t> {
         for write in batch.writes {
             let Err(refused) = self.apply_one(app, write, &mut undo) else { continue };
             for (collection, id, before) in undo.into_iter().rev() {
-                self.set(app, collection, &id, before)?;
+                self.set(app, collection, &id, before.as_deref())?;
             }
             return Err(refused);
         }
@@ -173,14 +173,14 @@ impl<'t> Tables<'t> {
                 }
                 self.check_unique(app, collection, &id, &keys)?;
                 let value = rows::encode_document(1, &keys, &body);
-                let before = self.set(app, collection, &id, Some(value))?;
+                let before = self.set(app, collection, &id, Some(&value))?;
                 undo.push((collection, id, before));
             }
             Write::Replace { collection, id, version, body, keys } => {
                 self.check_version(app, collection, &id, version)?;
                 self.check_unique(app, collection, &id, &keys)?;
                 let value = rows::encode_document(version + 1, &keys, &body);
-                let before = self.set(app, collection, &id, Some(value))?;
+                let before = self.set(app, collection, &id, Some(&value))?;
                 undo.push((collection, id, before));
             }
             Write::Require { collection, id, version: 0 } => {
@@ -189,12 +189,12 @@ impl<'t> Tables<'t> {
                 }
             }
             Write::Require { collection, id, version } => {
-                self.check_version(app, collection, &id, version)?
+                self.check_version(app, collection, &id, version)?;
             }
             Write::Put { collection, id, sequence, body, keys } => {
                 if self.version(app, collection, &id)?.is_none_or(|kept| kept < sequence) {
                     let value = rows::encode_document(sequence, &keys, &body);
-                    let before = self.set(app, collection, &id, Some(value))?;
+                    let before = self.set(app, collection, &id, Some(&value))?;
                     undo.push((collection, id, before));
                 }
             }
@@ -263,17 +263,17 @@ impl<'t> Tables<'t> {
         app: AppId,
         collection: &'static Collection,
         id: &str,
-        after: Option<Vec<u8>>,
+        after: Option<&[u8]>,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let key = rows::document_key(app, id);
         let table = self.table(&rows::documents_table(collection.name))?;
-        let before = match &after {
-            Some(value) => table.insert(key.as_slice(), value.as_slice()).map_err(store_error)?,
+        let before = match after {
+            Some(value) => table.insert(key.as_slice(), value).map_err(store_error)?,
             None => table.remove(key.as_slice()).map_err(store_error)?,
         };
         let before = before.map(|value| value.value().to_vec());
         let mut changes = Vec::new();
-        index_changes(app, collection, id, before.as_deref(), after.as_deref(), &mut changes)?;
+        index_changes(app, collection, id, before.as_deref(), after, &mut changes)?;
         self.change_index_rows(changes)?;
         Ok(before)
     }

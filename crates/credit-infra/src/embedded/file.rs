@@ -20,9 +20,9 @@ pub(super) struct Failure(Arc<OnceLock<String>>);
 
 impl Failure {
     /// The first reason stays.
-    pub(super) fn declare(&self, why: String) {
-        if self.0.set(why.clone()).is_ok() {
-            tracing::error!(reason = why, "the store failed and must be restarted");
+    pub(super) fn declare(&self, why: &dyn std::fmt::Display) {
+        if self.0.set(why.to_string()).is_ok() {
+            tracing::error!(reason = %why, "the store failed and must be restarted");
         }
     }
 
@@ -47,7 +47,7 @@ pub(super) struct WatchedThread(pub(super) Failure);
 impl Drop for WatchedThread {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.declare("its writer stopped".to_owned());
+            self.0.declare(&"its writer stopped");
         }
     }
 }

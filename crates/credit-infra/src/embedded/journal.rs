@@ -223,7 +223,7 @@ impl Writer {
     /// write once it may silently have dropped.
     fn write_durably(&self, together: &[Append]) -> Result<Vec<Decided>, StoreError> {
         let fatal = |error: StoreError| {
-            self.file.failure().declare(error.to_string());
+            self.file.failure().declare(&error);
             error
         };
         let transaction = self.file.begin_write().map_err(fatal)?;
@@ -263,7 +263,7 @@ impl Writer {
         }
         if let Err(error) = transaction.commit() {
             let error = store_error(error);
-            self.file.failure().declare(error.to_string());
+            self.file.failure().declare(&error);
             let unknown = || Decided::Already(Err(StoreError::OutcomeUnknown(error.to_string())));
             let after = |one| if matches!(one, Decided::IfDurable(_)) { unknown() } else { one };
             return Ok(decided.into_iter().map(after).collect());

@@ -198,12 +198,14 @@ impl EmbeddedStore {
 
     /// The journal port.
     pub fn journal(&self) -> Arc<dyn Journal> {
-        Arc::clone(&self.journal) as Arc<dyn Journal>
+        let journal: Arc<EmbeddedJournal> = Arc::clone(&self.journal);
+        journal
     }
 
     /// The documents port.
     pub fn documents(&self) -> Arc<dyn Documents> {
-        Arc::clone(&self.documents) as Arc<dyn Documents>
+        let documents: Arc<EmbeddedDocuments> = Arc::clone(&self.documents);
+        documents
     }
 
     /// Which store this is, for ever.
