@@ -97,6 +97,12 @@ impl Refund {
         posting
     }
 
+    /// Only what has one wallet: of a transfer, some of the lots are another's.
+    fn is_refundable(&self) -> bool {
+        matches!(self.original.kind, Kind::Purchase | Kind::Spend | Kind::Capture)
+            && matches!(self.original.parties, Parties::One(_))
+    }
+
     fn refundable(&self, progress: &Refunded) -> i64 {
         self.original.amount - progress.total
     }
@@ -105,6 +111,9 @@ impl Refund {
 impl Command for Refund {
     fn needs(&self) -> Needs {
         let wallet = self.wallet();
+        if !self.is_refundable() {
+            return Needs { wallets: vec![wallet], ..Needs::default() };
+        }
         let taken = self.original.taken.iter().map(|taken| taken.grant);
         let credited = self.original.credited.iter().map(|credited| credited.grant);
         Needs {
@@ -120,8 +129,7 @@ impl Command for Refund {
     fn decide(&self, desk: &mut Desk<'_>) -> Result<Answer, Problem> {
         let wallet = self.wallet();
         desk.active_wallet(wallet)?;
-        let refundable_kind = matches!(self.original.kind, Kind::Purchase | Kind::Spend | Kind::Capture);
-        if !refundable_kind || !matches!(self.original.parties, Parties::One(_)) {
+        if !self.is_refundable() {
             return Err(Problem::new(Code::NotRefundable));
         }
         let progress = desk.refunded(wallet, self.original.id)?;

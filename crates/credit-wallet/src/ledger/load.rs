@@ -111,14 +111,19 @@ impl Book {
             }
         }
         for (wallet, grant) in &wanted.lots {
-            match documents.get(self.id, &views::GRANTS, &grant.to_string()).await? {
-                Some(document) => loaded.lots.push((*wallet, views::read(&document)?)),
+            let document = documents.get(self.id, &views::GRANTS, &grant.to_string()).await?;
+            let view: Option<GrantView> = document.map(|document| views::read(&document)).transpose()?;
+            match view.filter(|view| view.wallet == *wallet) {
+                Some(view) => loaded.lots.push((*wallet, view)),
+                // Another wallet's lot in this one would be credits out of nothing.
                 None => loaded.absent.push(grant.as_u128()),
             }
         }
         for (wallet, hold) in &wanted.holds {
-            match documents.get(self.id, &views::HOLDS, &hold.to_string()).await? {
-                Some(document) => loaded.holds.push((*wallet, views::read(&document)?)),
+            let document = documents.get(self.id, &views::HOLDS, &hold.to_string()).await?;
+            let shown: Option<Hold> = document.map(|document| views::read(&document)).transpose()?;
+            match shown.filter(|shown| shown.wallet == *wallet) {
+                Some(shown) => loaded.holds.push((*wallet, shown)),
                 None => loaded.absent.push(hold.as_u128()),
             }
         }
