@@ -1,0 +1,70 @@
+//! Sums and replays, for whoever looks after the house.
+
+use credit_api::ports::LedgerAudit;
+use credit_core::ports::documents::{Batch, Write};
+use credit_core::{Health, Module};
+use credit_wallet::WalletModule;
+use credit_wallet::ledger::views;
+use credit_wallet::testkit::{Take, nothing};
+
+use super::world::{alice, alice_with, hold};
+
+#[actix_web::test]
+async fn debits_and_credits_of_every_application_are_summed_by_asset_and_agree() {
+    let (house, wallet) = alice_with(100).await;
+    house.ground.command(house.ground.app, Take { wallet, amount: 30 }).await;
+    house.person_of(house.ground.other_app, "carol").await;
+    let sums = house.ground.auditor().trial_balance().await.expect("it sums");
+    let [sum] = sums.as_slice() else { panic!("one asset: {sums:?}") };
+    assert_eq!((sum.asset.as_str(), sum.debits, sum.credits), ("CREDIT", 130, 130));
+}
+
+#[actix_web::test]
+async fn a_sound_ledger_verifies_whatever_has_happened_in_it() {
+    let (house, wallet) = alice_with(100).await;
+    let held = hold(&house, wallet, 30).await;
+    house.once(&alice(), "c", &format!("/v1/holds/{held}/capture"), nothing()).await;
+    hold(&house, wallet, 10).await;
+    house.person_of(house.ground.other_app, "carol").await;
+    house.wait_seconds(30 * 24 * 3600);
+    house.sweep().await;
+    let report = house.ground.auditor().verify().await.expect("it replays");
+    assert!(report.ok, "{:?}", report.differences);
+    assert_eq!((&report.checked["books"], &report.checked["wallets"]), (&2.into(), &2.into()));
+    assert_eq!(report.checked["transactions"], 2);
+}
+
+#[actix_web::test]
+async fn a_view_that_was_tampered_with_is_named() {
+    let (house, wallet) = alice_with(100).await;
+    let auditor = house.ground.auditor();
+    assert!(auditor.verify().await.expect("it replays").ok);
+    let (documents, app) = (&house.ground.documents, house.ground.app);
+    let id = wallet.to_string();
+    let kept = documents.get(app, &views::WALLETS, &id).await.expect("answers").expect("there");
+    let forged =
+        String::from_utf8(kept.body.to_vec()).expect("JSON").replace("\"overdrawn\":0", "\"overdrawn\":1");
+    let delete = Write::Delete { collection: &views::WALLETS, id: id.clone(), version: kept.version };
+    let put = Write::Put {
+        collection: &views::WALLETS,
+        id: id.clone(),
+        sequence: kept.version,
+        body: forged.into_bytes().into(),
+        keys: Vec::new(),
+    };
+    documents.commit(app, Batch::of(delete).and(put)).await.expect("memory commits");
+    let report = auditor.verify().await.expect("it replays");
+    assert!(!report.ok);
+    assert!(report.differences.iter().any(|difference| difference.found.contains(&id)), "{report:?}");
+}
+
+#[actix_web::test]
+async fn the_module_is_well_and_ends_when_it_is_told_to() {
+    let (house, wallet) = alice_with(100).await;
+    let module = WalletModule::new(house.ground.counter.clone());
+    assert_eq!(module.health().await, Health::healthy());
+    module.shut_down().await;
+    let path = format!("/v1/wallets/{wallet}/holds");
+    let late = house.once(&alice(), "h", &path, serde_json::json!({ "amount": 1 })).await;
+    assert_eq!((late.status, late.code().as_str()), (503, "unavailable"));
+}
