@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use credit_api::form::{Faults, FormValue, Schema};
+use credit_api::form::{Faults, FormValue, Members, NamedValue, Schema};
 use credit_api::reply::Reply;
 use credit_api::request::Request;
 use credit_api::route::{Access, AnswerSchema, BODY_LIMIT, Method, Route, Who};
@@ -52,42 +52,23 @@ enum Type {
     Adjustment,
 }
 
-impl Type {
-    const NAMES: [(Self, &'static str); 5] = [
+impl NamedValue for Type {
+    const NAMES: &'static [(Self, &'static str)] = &[
         (Self::Purchase, "purchase"),
         (Self::Grant, "grant"),
         (Self::Spend, "spend"),
         (Self::Transfer, "transfer"),
         (Self::Adjustment, "adjustment"),
     ];
+}
+credit_api::named_value!(Type);
 
+impl Type {
     /// The type of a body: `422 validation_failed` if it names none.
     fn of(body: &Value) -> Result<Self, Problem> {
         let mut faults = Faults::default();
-        let named = match body {
-            Value::Object(members) => match members.get("type") {
-                Some(Value::String(name)) => {
-                    let found = Self::NAMES.iter().find(|(_, known)| known == name).map(|(kind, _)| *kind);
-                    if found.is_none() {
-                        let known = Self::NAMES.map(|(_, name)| name).join(", ");
-                        faults.add("/type", "invalid_value", format!("must be one of {known}"));
-                    }
-                    found
-                }
-                Some(_) => {
-                    faults.add("/type", "invalid_type", "must be a string");
-                    None
-                }
-                None => {
-                    faults.add("/type", "required", "is required");
-                    None
-                }
-            },
-            _ => {
-                faults.add("", "invalid_type", "must be an object");
-                None
-            }
-        };
+        let members = Members::of(body, "", &mut faults);
+        let named = members.and_then(|members| members.required("type", &mut faults));
         faults.into_result(named)
     }
 

@@ -125,12 +125,7 @@ impl Transactions {
         if user.is_some_and(|user| wallet.user != user) {
             return Ok(Vec::new());
         }
-        // Of a transfer between two wallets of one user, the user sees both sides in the list of either.
-        let own = match sight {
-            Sight::Own(_, user) => book.wallets_of_user(user).await?,
-            Sight::App(_) | Sight::All => Vec::new(),
-        };
-        Ok(vec![Shelf { book, wallets: Some(vec![id]), viewer: Viewer::new(sight, own) }])
+        Ok(vec![Shelf { book, wallets: Some(vec![id]), viewer: Viewer::new(sight, [id]) }])
     }
 }
 

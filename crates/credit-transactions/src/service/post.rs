@@ -35,7 +35,7 @@ impl Transactions {
         {
             command.earlier = purchase_in(&record).map(|index| record.posted[index].id);
         }
-        self.ask(request, &intent, &book, Arc::new(command), &[id]).await
+        self.ask(request, &intent, &book, Arc::new(command), id).await
     }
 
     /// Credits given.
@@ -47,7 +47,7 @@ impl Transactions {
         note: Note,
     ) -> Result<Made, Problem> {
         let (intent, book, id) = self.place_for(request, wallet, &deposit).await?;
-        self.ask(request, &intent, &book, Arc::new(GiveGrant { wallet: id, deposit, note }), &[id]).await
+        self.ask(request, &intent, &book, Arc::new(GiveGrant { wallet: id, deposit, note }), id).await
     }
 
     /// Credits used.
@@ -59,7 +59,7 @@ impl Transactions {
     ) -> Result<Made, Problem> {
         let intent = request.intent()?;
         let (book, wallet) = self.own_wallet(request.principal()?, wallet.known()?).await?;
-        self.ask(request, &intent, &book, Arc::new(command(wallet.id)), &[wallet.id]).await
+        self.ask(request, &intent, &book, Arc::new(command(wallet.id)), wallet.id).await
     }
 
     /// Credits passed on. Who pays need not see who gets: the destination only has to be of the same application.
@@ -73,11 +73,8 @@ impl Transactions {
         let intent = request.intent()?;
         let (book, source) = self.own_wallet(request.principal()?, source.known()?).await?;
         let destination = book.wallet(destination.known()?).await?.ok_or_else(Problem::not_found)?;
-        let command = command(source.id, destination.id);
-        if destination.user == source.user {
-            return self.ask(request, &intent, &book, Arc::new(command), &[source.id, destination.id]).await;
-        }
-        self.ask(request, &intent, &book, Arc::new(command), &[source.id]).await
+        // A user has one wallet of an asset, so who pays never owns the other side too.
+        self.ask(request, &intent, &book, Arc::new(command(source.id, destination.id)), source.id).await
     }
 
     /// Credits put right.
@@ -89,25 +86,25 @@ impl Transactions {
     ) -> Result<Made, Problem> {
         let intent = request.intent()?;
         let (book, wallet) = self.counter.wallet(request.principal()?, wallet.known()?).await?;
-        self.ask(request, &intent, &book, Arc::new(command(wallet.id)), &[wallet.id]).await
+        self.ask(request, &intent, &book, Arc::new(command(wallet.id)), wallet.id).await
     }
 
     /// Asks the ledger as the request wants it: once under its key or dry, guarded by its `If-Match`. The caller sees
-    /// the insides of the wallets `own`, if it does not see all.
+    /// the insides of the wallet `own`, if it does not see all.
     pub(super) async fn ask(
         &self,
         request: &Request,
         intent: &Intent,
         book: &Book,
         command: Arc<dyn Command>,
-        own: &[WalletId],
+        own: WalletId,
     ) -> Result<Made, Problem> {
         let principal = request.principal()?;
         let ask = Ask::new(command, principal.actor(), request.request_id())
             .intending(intent)
             .guarded_by(request.if_match());
         let outcome = book.submit(ask).await?;
-        let viewer = Viewer::new(Sight::of(principal), own.iter().copied());
+        let viewer = Viewer::new(Sight::of(principal), [own]);
         made(book, outcome, viewer, intent.is_dry_run()).await
     }
 
