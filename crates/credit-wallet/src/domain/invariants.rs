@@ -17,6 +17,7 @@ pub struct Broken {
     pub whose: String,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "ids are copied, and calls read better without `&`")]
 fn hold_true(true_so: bool, what: &'static str, whose: impl ToString) -> Result<(), Broken> {
     if true_so { Ok(()) } else { Err(Broken { what, whose: whose.to_string() }) }
 }
@@ -97,5 +98,5 @@ fn last_balance(record: &Record, wallet: WalletId) -> Option<i64> {
     entries
         .filter(|entry| entry.account == super::transaction::Account::Wallet(wallet))
         .filter_map(|entry| entry.balance_after)
-        .last()
+        .next_back()
 }

@@ -87,14 +87,14 @@ impl Replayed {
                     continue;
                 };
                 wallet.apply(record, change, group.sequence, group.at);
-                if Figures::of(wallet, group.at) != change.figures {
+                if Figures::of(wallet, group.at) == change.figures {
+                    touched.push(wallet.clone());
+                } else {
                     let id = wallet.id;
                     self.differ(format!(
                         "group {}: the figures of {id} are not what its lots say",
                         group.sequence
                     ));
-                } else {
-                    touched.push(wallet.clone());
                 }
             }
             if let Err(broken) = check_posted(record, &touched, group.at) {

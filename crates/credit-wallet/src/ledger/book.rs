@@ -17,7 +17,7 @@ use super::config::LedgerSettings;
 use super::job::{Ask, Job, Outcome};
 use super::lane::Lane;
 use super::projector::Projector;
-use super::state::{State, TailGroup};
+use super::state::{State, TailGroup, TotalsByAsset};
 use super::sweeper;
 use super::views::{self, BookView};
 
@@ -135,7 +135,7 @@ impl Book {
                 crate::domain::ChainHash::default(),
                 credit_core::Timestamp::EPOCH,
                 0,
-                Default::default(),
+                TotalsByAsset::default(),
             ),
             Some(document) => {
                 let view: BookView = views::read(&document)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct LedgerSettings {
     /// The most commands in one group.
     pub group_commands: usize,
-    /// A group takes no more commands once it has so many bytes. MongoDB refuses documents over 16 MiB.
+    /// A group takes no more commands once it has so many bytes. `MongoDB` refuses documents over 16 MiB.
     pub group_bytes: usize,
     /// How many commands may wait for the lane of a book.
     pub queue_commands: usize,

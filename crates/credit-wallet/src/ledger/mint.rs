@@ -31,7 +31,7 @@ impl Mint {
         self.mark
     }
 
-    /// SplitMix64 (Steele, Lea, Flood 2014): spreads the random seed over the ids of a group.
+    /// `SplitMix64` (Steele, Lea, Flood 2014): spreads the random seed over the ids of a group.
     fn scramble(&mut self) -> u64 {
         self.entropy = self.entropy.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.entropy;

@@ -21,9 +21,9 @@ impl Counter {
         page: &PageRequest,
     ) -> Result<(Vec<Lot>, Option<Position>), Problem> {
         fresh(book).await?;
-        let shelf = Shelf::of(book, &views::GRANTS, "by_wallet", &wallet.id);
+        let stack = Shelf::of(book, &views::GRANTS, "by_wallet", &wallet.id);
         let now = book.now();
-        shelves::page(&[shelf], page, async |_, row| {
+        shelves::page(&[stack], page, async |_, row| {
             let view: views::GrantView = views::read(&row)?;
             // What is due is done in the wallet and may not be in the view yet.
             let lot = wallet.lot(view.lot.id).cloned().unwrap_or(view.lot);

@@ -69,11 +69,11 @@ impl Counter {
     /// All wallets of a user.
     pub async fn wallet_ids_of(&self, book: &Arc<Book>, user: UserId) -> Result<Vec<WalletId>, Problem> {
         fresh(book).await?;
-        let shelf = Shelf::of(book, &views::WALLETS, BY_USER, &user);
+        let stack = Shelf::of(book, &views::WALLETS, BY_USER, &user);
         let mut ids = Vec::new();
         let mut below = None;
         loop {
-            let rows = shelf.rows(below.as_deref(), 200).await?;
+            let rows = stack.rows(below.as_deref(), 200).await?;
             let Some(last) = rows.last() else { return Ok(ids) };
             below = Some(last.id.clone());
             ids.extend(rows.iter().filter_map(|row| WalletId::parse(&row.id).ok()));

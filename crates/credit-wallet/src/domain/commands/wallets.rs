@@ -59,7 +59,6 @@ pub struct PatchWallet {
     /// How far spends may go below the lots.
     pub overdraft_limit: Option<i64>,
     /// Below which balance the owner wants to hear; `Some(None)` is never.
-    #[expect(clippy::option_option, reason = "outer: named; inner: set")]
     pub low_balance_threshold: Option<Option<i64>>,
 }
 

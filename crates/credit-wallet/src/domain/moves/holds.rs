@@ -122,10 +122,10 @@ pub fn capture(
 
 /// Gives a hold back. `409 hold_not_active`.
 pub fn release(desk: &mut Desk<'_>, id: WalletId, hold: HoldId) -> Result<Hold, Problem> {
-    let mut held = active(desk, id, hold)?;
-    held.state = HoldState::Released;
-    release_parts(desk, id, &mut held)?;
-    desk.put_hold(id, held)?;
+    let mut released = active(desk, id, hold)?;
+    released.state = HoldState::Released;
+    release_parts(desk, id, &mut released)?;
+    desk.put_hold(id, released)?;
     desk.hold(id, hold)
 }
 
@@ -136,9 +136,9 @@ pub fn extend(
     hold: HoldId,
     expires_at: Timestamp,
 ) -> Result<Hold, Problem> {
-    let mut held = active(desk, id, hold)?;
-    held.expires_at = expires_at;
-    desk.put_hold(id, held)?;
+    let mut extended = active(desk, id, hold)?;
+    extended.expires_at = expires_at;
+    desk.put_hold(id, extended)?;
     desk.hold(id, hold)
 }
 
