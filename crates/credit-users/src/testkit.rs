@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use credit_api::testkit::{TestAuthenticator, TestHouse};
+use credit_api::testkit::{TestAuthenticator, TestHouse, TestHouseBuilder};
 use credit_api::{ApiKeys, ApiKeysParts, Apps, ConnectionApi, ConnectionApiParts, House};
 use credit_core::memory::MemoryDocuments;
-use credit_core::ports::documents::Documents;
+use credit_core::ports::documents::{Collection, Documents};
 use credit_core::ports::passwords::Passwords;
 use credit_core::testkit::{
     CountingIds, CountingSecrets, PlainPasswords, PlainSealer, TestClock, TestKeyedHash, TestTokens,
@@ -18,13 +18,32 @@ use parking_lot::Mutex;
 use crate::ports::Wallets;
 use crate::service::UsersParts;
 use crate::settings::UsersSettings;
+use crate::store::failures::FAILURES;
+use crate::store::sessions::SESSIONS;
+use crate::store::users::USERS;
 use crate::{Users, UsersModule};
+
+/// Where users are kept, for tests that look at rest or put something old there.
+pub fn users_collection() -> &'static Collection {
+    &USERS
+}
+
+/// Where sessions are kept.
+pub fn sessions_collection() -> &'static Collection {
+    &SESSIONS
+}
+
+/// Where failed logins are kept.
+pub fn failures_collection() -> &'static Collection {
+    &FAILURES
+}
 
 /// Wallets that are only open, filled or closed.
 #[derive(Default)]
 pub struct TestWallets {
     wallets: Mutex<HashMap<(AppId, UserId), TestWallet>>,
     down: Mutex<bool>,
+    slow: Mutex<bool>,
 }
 
 /// What has become of a wallet.
@@ -54,6 +73,11 @@ impl TestWallets {
         *self.down.lock() = down;
     }
 
+    /// Lets others go first from now on, or not.
+    pub fn set_slow(&self, slow: bool) {
+        *self.slow.lock() = slow;
+    }
+
     /// How many users have one.
     pub fn count(&self) -> usize {
         self.wallets.lock().keys().collect::<HashSet<_>>().len()
@@ -67,6 +91,12 @@ impl TestWallets {
 #[async_trait]
 impl Wallets for TestWallets {
     async fn open_default(&self, app: AppId, user: UserId) -> Result<(), Problem> {
+        let slow = *self.slow.lock();
+        if slow {
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+        }
         self.check()?;
         self.wallets.lock().entry((app, user)).or_insert(TestWallet::Empty);
         Ok(())
@@ -102,7 +132,8 @@ pub struct TestParts {
     pub passwords: Arc<dyn Passwords>,
     /// What is configured.
     pub settings: UsersSettings,
-    ids: Arc<CountingIds>,
+    /// New ids.
+    pub ids: Arc<CountingIds>,
 }
 
 impl Default for TestParts {
@@ -140,8 +171,8 @@ impl TestParts {
         })
     }
 
-    /// A house with `connection_api` and this module.
-    pub async fn open(&self) -> (TestHouse, Arc<Users>) {
+    /// `connection_api` and this module behind a front door, all on these ports.
+    pub fn house(&self) -> (TestHouseBuilder, Arc<Users>) {
         let module = self.module();
         let users = module.users();
         let house = House::new();
@@ -162,12 +193,16 @@ impl TestParts {
             probes: Vec::new(),
             ledger: None,
         });
-        let opened = TestHouse::with(vec![Arc::new(connection_api), Arc::new(module)])
+        let builder = TestHouse::with(vec![Arc::new(connection_api), Arc::new(module)])
             .tokens(users.clone())
             .api_keys(self.api_keys.clone())
-            .house(house)
-            .open()
-            .await;
-        (opened, users)
+            .house(house);
+        (builder, users)
+    }
+
+    /// The [`house`](Self::house), open.
+    pub async fn open(&self) -> (TestHouse, Arc<Users>) {
+        let (builder, users) = self.house();
+        (builder.open().await, users)
     }
 }

@@ -88,7 +88,7 @@ pub(super) fn rows(users: &Arc<Users>) -> Vec<Route> {
             "/.well-known/jwks.json",
             Access::Public,
             "The public keys of access tokens",
-            move |request| jwks(for_jwks.clone(), request),
+            move |_| std::future::ready(Ok(Reply::ok(&for_jwks.signer.jwks()))),
         )
         .answers_schema(200, "A JSON Web Key Set (RFC 7517).", jwks_schema()),
     ]
@@ -136,10 +136,6 @@ async fn password(users: Arc<Users>, request: Request) -> Result<Reply, Problem>
     let current = body.current_password.into_secret();
     users.change_password(app, user, session, current, body.new_password, request.client()).await?;
     Ok(Reply::no_content())
-}
-
-async fn jwks(users: Arc<Users>, _: Request) -> Result<Reply, Problem> {
-    Ok(Reply::ok(&users.signer.jwks()))
 }
 
 fn jwks_schema() -> AnswerSchema {

@@ -16,6 +16,7 @@ use crate::store::sessions::{self, SESSIONS};
 use crate::store::users::{self, USERS};
 
 const CAPACITY: u64 = 100_000;
+const IDLE: Duration = Duration::from_secs(600);
 
 /// Claims of tokens whose signature was verified, by the hash of the token. Their time is compared at every use, and
 /// whether they were revoked is asked of the store.
@@ -23,7 +24,7 @@ pub(super) struct Verified(Cache<[u8; 32], AccessClaims>);
 
 impl Verified {
     pub(super) fn new() -> Self {
-        let cache = Cache::builder().max_capacity(CAPACITY).time_to_idle(Duration::from_mins(10)).build();
+        let cache = Cache::builder().max_capacity(CAPACITY).time_to_idle(IDLE).build();
         Self(cache)
     }
 

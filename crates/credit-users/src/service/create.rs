@@ -29,7 +29,9 @@ impl Users {
     /// is its name. If the wallet cannot be opened, the user stays noted, and the wallet follows by itself.
     pub async fn create(&self, app: AppId, new: NewUser) -> Result<User, Problem> {
         let user = self.insert(app, new).await?;
-        self.open_wallet(app, user.id).await?;
+        if !self.open_wallet(app, user.id, 1).await? {
+            return Err(Problem::new(Code::UsernameTaken));
+        }
         if user.is_active_admin() {
             self.settle_admin(app, user.id, None).await?;
         }
@@ -63,22 +65,21 @@ impl Users {
         Ok(user)
     }
 
-    /// Opens the wallet of a user that is noted as without, and crosses it out.
-    pub(super) async fn open_wallet(&self, app: AppId, user: UserId) -> Result<(), Problem> {
+    /// Opens the wallet of a user that is noted as without and crosses the note out, if it is still at `version`. False
+    /// if somebody else has taken the note over or crossed it out.
+    pub(super) async fn open_wallet(&self, app: AppId, user: UserId, version: u64) -> Result<bool, Problem> {
         self.wallets.open_default(app, user).await?;
-        match self.documents.commit(app, Batch::of(pending::cross_out(user))).await {
-            // Somebody else crossed it out.
-            Ok(()) | Err(CommitError::Version { .. }) => Ok(()),
+        match self.documents.commit(app, Batch::of(pending::cross_out(user, version))).await {
+            Ok(()) => Ok(true),
+            Err(CommitError::Version { .. }) => Ok(false),
             Err(other) => Err(other.into()),
         }
     }
 
-    /// Opens the wallet of a user if that was broken off.
-    pub(super) async fn heal_wallet(&self, app: AppId, user: UserId) -> Result<(), Problem> {
-        if self.documents.get(app, &PENDING, &user.to_string()).await?.is_some() {
-            self.open_wallet(app, user).await?;
-        }
-        Ok(())
+    /// The version of the note that a user is without a wallet, if there is one.
+    pub(super) async fn note(&self, app: AppId, user: UserId) -> Result<Option<u64>, Problem> {
+        let note = self.documents.get(app, &PENDING, &user.to_string()).await?;
+        Ok(note.map(|note| note.version))
     }
 }
 

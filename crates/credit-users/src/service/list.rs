@@ -68,10 +68,10 @@ impl Users {
         if let Some(Search::Email(email)) = &filter.search {
             return self.list_by_email(filter, email, page).await;
         }
-        let shelf = filter.shelf();
+        let place = filter.shelf();
         let (chunk, mut after, mut found) = (page.limit + 1, page.after.clone(), Vec::new());
         loop {
-            let rows = self.chunk(filter, &shelf, after.clone(), chunk).await?;
+            let rows = self.chunk(filter, &place, after.clone(), chunk).await?;
             let is_last = rows.len() < chunk;
             after = rows.last().map(|(position, _)| position.clone());
             found.extend(rows.into_iter().filter(|(_, user)| filter.shows(user)));
@@ -85,11 +85,11 @@ impl Users {
     async fn chunk(
         &self,
         filter: &Filter,
-        shelf: &Shelf,
+        place: &Shelf,
         after: Option<Position>,
         limit: usize,
     ) -> Result<Vec<(Position, User)>, Problem> {
-        let query = shelf.query(after, limit);
+        let query = place.query(after, limit);
         let direction = query.direction;
         let asked = filter.apps.iter().map(|app| {
             let query = query.clone();

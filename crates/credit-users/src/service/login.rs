@@ -6,7 +6,7 @@ use credit_core::ports::passwords::PasswordVerdict;
 use credit_core::{AppId, Code, Problem};
 use secrecy::SecretString;
 
-use super::throttle::Counter;
+use super::throttle::{Counter, hex};
 use super::{ATTEMPTS, Tokens, Users, busy};
 use crate::domain::{Status, User, likeness};
 
@@ -37,7 +37,10 @@ impl Users {
         if verdict == PasswordVerdict::RightButStale {
             user = self.strengthen(user, password).await?;
         }
-        self.heal_wallet(app, user.id).await?;
+        if self.note(app, user.id).await?.is_some() {
+            // The note is left to the sweep: the registration may be under way.
+            self.wallets.open_default(app, user.id).await?;
+        }
         self.open_session_of(user, client).await
     }
 
@@ -61,15 +64,11 @@ impl Users {
 
     /// One counter for an account, by whichever name it is tried; and one for each name that nobody has.
     fn account_counter(&self, app: AppId, user: Option<&User>, login: &str) -> Counter {
-        match user {
-            Some(user) => Counter::of_account(app, &user.id.to_string()),
-            None => {
-                let hash = self.hash.hash("login_unknown", &likeness(login).plain);
-                let mut short = [0; 16];
-                short.copy_from_slice(&hash[..16]);
-                Counter::of_account(app, &format!("{:032x}", u128::from_be_bytes(short)))
-            }
+        if let Some(user) = user {
+            return Counter::of_account(app, &user.id.to_string());
         }
+        let hash = self.hash.hash("login_unknown", &likeness(login).plain);
+        Counter::of_account(app, &hex(&hash))
     }
 
     async fn by_login(&self, app: AppId, login: &str) -> Result<Option<User>, Problem> {

@@ -67,7 +67,7 @@ impl Counter {
             IpAddr::V4(address) => address.to_string(),
             IpAddr::V6(address) => format!("{:x?}", &address.segments()[..4]),
         };
-        Self { app: AppId::SYSTEM, id: format!("address|{}", hex(hash.hash("login_address", &network))) }
+        Self { app: AppId::SYSTEM, id: format!("address|{}", hex(&hash.hash("login_address", &network))) }
     }
 }
 
@@ -196,7 +196,8 @@ impl Drop for Place {
     }
 }
 
-fn hex(bytes: [u8; 32]) -> String {
+/// Bytes as text.
+pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

@@ -1,7 +1,7 @@
 //! What is done unasked: opening wallets that a crash left out, forgetting what is over.
 
 use credit_core::ports::documents::{Batch, CommitError};
-use credit_core::{AppId, Problem, UserId};
+use credit_core::{AppId, Problem, UserId, uuid_v7_millis};
 
 use super::Users;
 use crate::store::failures::{self, FAILURES};
@@ -9,17 +9,24 @@ use crate::store::pending::{self, PENDING};
 use crate::store::sessions::{self, SESSIONS};
 
 const CHUNK: usize = 200;
+const PENDING_SECONDS: i64 = 60;
 
 impl Users {
-    /// Opens the wallets of users that are noted as without.
+    /// Opens the wallets of users that have been noted as without for a minute: younger ones are on their way. One that
+    /// cannot be opened does not keep the others waiting; its problem is answered at the end.
     pub async fn heal_wallets(&self) -> Result<(), Problem> {
+        let mut outcome = Ok(());
+        let old = self.now().plus_seconds(-PENDING_SECONDS).sortable();
         for app in self.documents.apps(&PENDING).await? {
             for row in self.documents.query(app, pending::some(CHUNK)).await? {
                 let Ok(user) = UserId::parse(&row.document.id) else { continue };
-                self.open_wallet(app, user).await?;
+                if uuid_v7_millis(user.as_u128()) < old {
+                    let opened = self.open_wallet(app, user, row.document.version).await;
+                    outcome = outcome.and(opened.map(|_| ()));
+                }
             }
         }
-        Ok(())
+        outcome
     }
 
     /// Forgets sessions that have expired.

@@ -11,9 +11,15 @@ pub(crate) fn note(user: UserId) -> Write {
     Write::Insert { collection: &PENDING, id: user.to_string(), body: "{}".into(), keys: Vec::new() }
 }
 
-/// Crosses it out.
-pub(crate) fn cross_out(user: UserId) -> Write {
-    Write::Delete { collection: &PENDING, id: user.to_string(), version: 1 }
+/// Takes over a note that was read at `version`: whoever had it before cannot cross it out any more.
+pub(crate) fn take_over(user: UserId, version: u64) -> Write {
+    let (id, body) = (user.to_string(), "{}".into());
+    Write::Replace { collection: &PENDING, id, version, body, keys: Vec::new() }
+}
+
+/// Crosses out a note that is at `version`.
+pub(crate) fn cross_out(user: UserId, version: u64) -> Write {
+    Write::Delete { collection: &PENDING, id: user.to_string(), version }
 }
 
 /// Some that are noted.

@@ -1,0 +1,11 @@
+//! The module seen from the street: every call over HTTP, on in-memory ports.
+
+mod login;
+mod look_alikes;
+mod operators;
+mod own_account;
+mod refresh;
+mod register;
+mod throttle;
+mod users;
+mod world;
