@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use credit_core::{AppId, Scope};
+
 use crate::config::ShowFormat;
 
 const EXIT_CODES: &str = "\
@@ -28,7 +30,7 @@ Examples:
 #[derive(Debug, Parser)]
 #[command(name = "credit-server", version, after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(crate) struct Cli {
-    /// A configuration file (.toml, .yaml or .json); repeat it, later ones win [default: $CREDIT_CONFIG, else
+    /// A configuration file (.toml, .yaml or .json); repeat it, later ones win [default: `$CREDIT_CONFIG`, else
     /// ./credit.toml if it is there]
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) config: Vec<PathBuf>,
@@ -115,7 +117,7 @@ pub(crate) enum ConfigCommand {
 pub(crate) enum AdminCommand {
     /// Make a user with role admin in the default application; the service must be stopped
     #[command(
-        after_help = "Examples:\n  credit-server admin create --username root --email root@shop.example   (asks for the password)\n  \
+        after_help = "Examples:\n  credit-server admin create --username root --email root@shop.example   (makes a password and prints it)\n  \
         credit-server admin create --username root --email root@shop.example --password-file /run/secrets/root"
     )]
     Create(AdminCreate),
@@ -129,7 +131,7 @@ pub(crate) struct AdminCreate {
     /// The e-mail address
     #[arg(long)]
     pub(crate) email: String,
-    /// A file that holds the password [default: the standard input]
+    /// A file that holds the password, - for the standard input [default: one is made and printed]
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
 }
@@ -148,11 +150,20 @@ pub(crate) struct ApiKeyCreate {
     #[arg(long)]
     pub(crate) name: String,
     /// Whose it is [default: the default application]
-    #[arg(long)]
-    pub(crate) app: Option<String>,
+    #[arg(long, value_parser = parse_app)]
+    pub(crate) app: Option<AppId>,
     /// What it may do; repeat it [default: everything]
-    #[arg(long = "scope", value_name = "SCOPE")]
-    pub(crate) scopes: Vec<String>,
+    #[arg(long = "scope", value_name = "SCOPE", value_parser = parse_scope)]
+    pub(crate) scopes: Vec<Scope>,
+}
+
+fn parse_app(text: &str) -> Result<AppId, String> {
+    AppId::parse(text).map_err(|_| "an application is app_ and 32 hexadecimal digits".to_owned())
+}
+
+fn parse_scope(text: &str) -> Result<Scope, String> {
+    let all = || Scope::ALL.iter().map(|(_, name)| *name).collect::<Vec<_>>().join(", ");
+    Scope::parse(text).ok_or_else(|| format!("the scopes are {}", all()))
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]

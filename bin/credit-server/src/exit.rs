@@ -24,9 +24,6 @@ pub(crate) struct Failure {
     error: anyhow::Error,
 }
 
-/// What commands return.
-pub(crate) type Outcome = Result<(), Failure>;
-
 impl Failure {
     pub(crate) fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
         Self { exit, error: error.into() }

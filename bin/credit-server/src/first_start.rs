@@ -81,7 +81,8 @@ async fn dev_admin(settings: &Settings, service: &Service, kept: Option<DevAdmin
         (None, Some(kept), _) => (kept.username, DEV_EMAIL.to_owned(), kept.password.into()),
         (None, None, false) => (DEV_USERNAME.to_owned(), DEV_EMAIL.to_owned(), generated()),
         (_, _, true) => {
-            let suffix: String = hex_of(&*OsSecrets.secret()).chars().take(8).collect();
+            let [a, b, c, d, ..] = *OsSecrets.secret();
+            let suffix = format!("{:08x}", u32::from_be_bytes([a, b, c, d]));
             (
                 format!("{DEV_USERNAME}-{suffix}"),
                 format!("{DEV_USERNAME}-{suffix}@localhost.example"),
@@ -105,10 +106,6 @@ async fn dev_key(service: &Service, kept: Option<String>) -> Result<String> {
     let new = NewKey { app, name: "dev".to_owned(), scopes, expires_at: None };
     let issued = service.api_keys.issue(new).await.context("the API key of profile dev")?;
     Ok(issued.secret.expose_secret().to_owned())
-}
-
-fn hex_of(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What profile `dev` says on start: where everything is, and a call that works as it stands.

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command, ConfigCommand};
+use crate::cli::{AdminCommand, ApiKeyCommand, Cli, Command, ConfigCommand, LedgerCommand, StoreCommand};
 use crate::config::{Sources, load};
 use crate::exit::Failure;
 
@@ -44,7 +44,17 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Ok(())
         }
         Command::Serve => serve::run(load(&sources)?),
-        _ => Ok(()),
+        Command::Admin(AdminCommand::Create(wanted)) => commands::admin::create(&load(&sources)?, &wanted),
+        Command::ApiKey(ApiKeyCommand::Create(wanted)) => {
+            commands::api_key::create(&load(&sources)?, &wanted)
+        }
+        Command::Ledger(LedgerCommand::Verify) => commands::ledger::verify(&load(&sources)?),
+        Command::Ledger(LedgerCommand::Rebuild) => commands::ledger::rebuild(&load(&sources)?),
+        Command::Store(StoreCommand::Dump { table }) => {
+            commands::store::dump(&load(&sources)?, table.as_deref())
+        }
+        Command::Openapi => commands::openapi::print(),
+        Command::Backup { directory } => commands::backup::run(&load(&sources)?, &directory),
     }
 }
 

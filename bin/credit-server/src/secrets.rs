@@ -23,6 +23,7 @@ pub(crate) struct Secrets {
 
 /// What profile `dev` makes where nothing is given.
 #[derive(Debug, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names in the file")]
 pub(crate) struct DevSecrets {
     token_key: KeyMaterial,
     encryption_key: KeyMaterial,

@@ -63,10 +63,7 @@ impl Street {
         if let Some(origin) = origin {
             allow_reading(response.headers_mut(), origin);
         }
-        match is_large {
-            true => compress(response).await,
-            false => Ok(response.map_into_left_body()),
-        }
+        if is_large { compress(response).await } else { Ok(response.map_into_left_body()) }
     }
 
     fn allowed_origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {

@@ -3,6 +3,7 @@
 use crate::config::{Layers, ShowFormat, Sources};
 use crate::exit::Failure;
 use crate::print;
+use crate::wiring::Service;
 
 /// Prints what is in effect; faults are told behind it, all at once.
 pub(crate) fn show(sources: &Sources, format: ShowFormat) -> Result<(), Failure> {
@@ -14,7 +15,9 @@ pub(crate) fn show(sources: &Sources, format: ShowFormat) -> Result<(), Failure>
 
 /// Says that everything fits, or every fault.
 pub(crate) fn check(sources: &Sources) -> Result<(), Failure> {
-    Layers::read(sources)?.settings()?;
+    let settings = Layers::read(sources)?.settings()?;
+    // Whether what `modules.enabled` leaves can stand alone is known to the modules.
+    Service::in_memory(&settings)?;
     print::text("the configuration has no faults\n");
     Ok(())
 }

@@ -18,7 +18,7 @@ pub(crate) fn read(text: &str) -> Option<u64> {
 /// Writes seconds in the largest unit that divides them.
 pub(crate) fn write(seconds: u64) -> String {
     let (letter, unit) =
-        UNITS.iter().find(|(_, unit)| seconds > 0 && seconds % unit == 0).unwrap_or(&('s', 1));
+        UNITS.iter().find(|(_, unit)| seconds > 0 && seconds.is_multiple_of(*unit)).unwrap_or(&('s', 1));
     format!("{}{letter}", seconds / unit)
 }
 

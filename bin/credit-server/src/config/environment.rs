@@ -39,9 +39,10 @@ impl Provider for RawEnv<'_> {
     fn data(&self) -> Result<Map<Profile, Dict>, Error> {
         let mut root = Dict::new();
         for (path, text) in self.ours() {
-            let value = match text.trim_start().starts_with(['[', '{']) {
-                true => serde_json::from_str::<Value>(text).unwrap_or_else(|_| Value::from(text)),
-                false => Value::from(text),
+            let value = if text.trim_start().starts_with(['[', '{']) {
+                serde_json::from_str::<Value>(text).unwrap_or_else(|_| Value::from(text))
+            } else {
+                Value::from(text)
             };
             let levels: Vec<&str> = path.split('.').collect();
             insert(&mut root, &levels, value);

@@ -156,9 +156,10 @@ fn unknown(given: &Given<'_>) -> Fault {
             KEYS.iter().map(|key| key.path).filter(|path| path.starts_with(&here)).collect();
         format!("is a section and takes no value; its keys are {}", below.join(", "))
     } else {
-        let suggestion = keys::nearest(&given.path).map(|near| match given.origin.starts_with(ENVIRONMENT) {
-            true => format!("; did you mean {near} ({})?", environment::variable(&near)),
-            false => format!("; did you mean {near}?"),
+        let suggestion = keys::nearest(&given.path).map(|near| {
+            let variable = given.origin.starts_with(ENVIRONMENT).then(|| environment::variable(&near));
+            let variable = variable.map(|name| format!(" ({name})")).unwrap_or_default();
+            format!("; did you mean {near}{variable}?")
         });
         format!("is not a key{}", suggestion.unwrap_or_default())
     };

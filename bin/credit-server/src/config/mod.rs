@@ -15,10 +15,10 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use fault::{Fault, Faults};
+pub(crate) use fault::Faults;
 pub(crate) use key_material::KeyMaterial;
 pub(crate) use layers::{Layers, Sources};
-pub(crate) use settings::{Auth, Bootstrap, Encryption, Log, LogFormat, Profile, Server, Settings};
+pub(crate) use settings::{Auth, Bootstrap, Log, LogFormat, Profile, Server, Settings};
 pub(crate) use show::ShowFormat;
 
 /// Reads and judges: the settings, or every fault at once.
