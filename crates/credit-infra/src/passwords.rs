@@ -38,6 +38,9 @@ impl Default for PasswordCost {
 pub struct InvalidPasswordCost(String);
 
 /// Argon2id, off the reactor, a few at once.
+///
+/// A wrong password for an account whose hash was imported from elsewhere takes as long as that hash does, which tells
+/// it from others until its owner's next login has replaced it.
 pub struct ArgonPasswords {
     work: Arc<Work>,
     running: Arc<Semaphore>,

@@ -7,6 +7,7 @@ use credit_core::AppId;
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::{Batch, Key, Query, Write};
 use credit_core::ports::journal::{Appended, Group, Journal};
+use credit_core::testkit::Dice;
 use credit_core::testkit::documents_contract::PEOPLE;
 use credit_infra::embedded::{EmbeddedStore, OpenError};
 
@@ -138,6 +139,57 @@ async fn a_gap_is_refused() {
     }
     assert_eq!(store.failed(), None);
     fill(&*store.journal(), 1, 1).await;
+}
+
+/// What a killed process leaves: the files as they are, without a close.
+fn leave_behind(from: &Path) -> tempfile::TempDir {
+    let left = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), left.path().join(entry.file_name())).unwrap();
+    }
+    left
+}
+
+#[tokio::test]
+async fn a_killed_store_is_repaired_and_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    fill(&*store.journal(), 1, 30).await;
+    assert_eq!(store.documents().commit(BOOK, insert("a")).await, Ok(()));
+    let left = leave_behind(directory.path());
+    let store = open(left.path()).unwrap();
+    assert_eq!(store.journal().head(BOOK).await, Ok(30));
+    assert_eq!(store.journal().read(BOOK, 1, 99).await.map(|groups| groups.len()), Ok(30));
+    assert!(store.documents().get(BOOK, &PEOPLE, "a").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_flipped_byte_in_a_killed_journal_is_refused_or_harmless() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    fill(&*store.journal(), 1, 30).await;
+    // Documents are written behind the journal and note how far it reached.
+    assert_eq!(store.documents().commit(BOOK, insert("a")).await, Ok(()));
+    let mut dice = Dice::new(7);
+    let mut refused = 0;
+    for trial in 0..80 {
+        let left = leave_behind(directory.path());
+        let path = left.path().join("journal.redb");
+        let mut bytes = std::fs::read(&path).unwrap();
+        // Half of them in the header, where the commits are.
+        let place = if trial % 2 == 0 { dice.place(512) } else { dice.place(bytes.len()) };
+        bytes[place] ^= 1 << dice.below(8);
+        std::fs::write(&path, bytes).unwrap();
+        let Ok(store) = open(left.path()) else {
+            refused += 1;
+            continue;
+        };
+        let groups = store.journal().read(BOOK, 1, 99).await.unwrap();
+        let expected: Vec<_> = (1..=30).map(|sequence| (sequence, group(sequence))).collect();
+        assert_eq!(groups, expected, "trial {trial}, byte {place}");
+    }
+    assert!(refused > 5, "only {refused} were refused");
 }
 
 #[tokio::test]
