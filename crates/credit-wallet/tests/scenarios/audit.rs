@@ -1,11 +1,19 @@
 //! Sums and replays, for whoever looks after the house.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
 use credit_api::ports::LedgerAudit;
+use credit_core::memory::{MemoryDocuments, MemoryJournal};
+use credit_core::ports::StoreError;
 use credit_core::ports::documents::{Batch, Write};
-use credit_core::{Health, Module};
+use credit_core::ports::documents::{Collection, CommitError, Document, Documents, Query, Row};
+use credit_core::{AppId, Health, Module};
 use credit_wallet::WalletModule;
 use credit_wallet::ledger::views;
-use credit_wallet::testkit::{Take, nothing};
+use credit_wallet::testkit::{Ground, Take, WalletHouse, nothing};
+use tokio::sync::Notify;
 
 use super::world::{alice, alice_with, hold};
 
@@ -67,4 +75,70 @@ async fn the_module_is_well_and_ends_when_it_is_told_to() {
     let path = format!("/v1/wallets/{wallet}/holds");
     let late = house.once(&alice(), "h", &path, serde_json::json!({ "amount": 1 })).await;
     assert_eq!((late.status, late.code().as_str()), (503, "unavailable"));
+}
+
+/// Documents that stop before they list wallets, once, until something has happened.
+#[derive(Default)]
+struct Interrupted {
+    kept: MemoryDocuments,
+    is_armed: AtomicBool,
+    stopped: Notify,
+    go_on: Notify,
+}
+
+#[async_trait]
+impl Documents for Interrupted {
+    async fn get(
+        &self,
+        app: AppId,
+        collection: &'static Collection,
+        id: &str,
+    ) -> Result<Option<Document>, StoreError> {
+        self.kept.get(app, collection, id).await
+    }
+    async fn get_many(
+        &self,
+        app: AppId,
+        collection: &'static Collection,
+        ids: &[String],
+    ) -> Result<Vec<Option<Document>>, StoreError> {
+        self.kept.get_many(app, collection, ids).await
+    }
+    async fn query(&self, app: AppId, query: Query) -> Result<Vec<Row>, StoreError> {
+        if query.collection == &views::WALLETS && self.is_armed.swap(false, Ordering::SeqCst) {
+            self.stopped.notify_one();
+            self.go_on.notified().await;
+        }
+        self.kept.query(app, query).await
+    }
+    async fn commit(&self, app: AppId, batch: Batch) -> Result<(), CommitError> {
+        self.kept.commit(app, batch).await
+    }
+    async fn apps(&self, collection: &'static Collection) -> Result<Vec<AppId>, StoreError> {
+        self.kept.apps(collection).await
+    }
+}
+
+#[actix_web::test]
+async fn what_moves_while_it_is_verified_is_not_taken_for_a_difference() {
+    let documents = Arc::new(Interrupted::default());
+    let ground = Ground::on(Arc::new(MemoryJournal::new()), documents.clone()).await;
+    let house = ground.open(Vec::new()).await;
+    let (_, wallet) = house.person("alice").await;
+    house.ground.seed(wallet, 100).await;
+    documents.is_armed.store(true, Ordering::SeqCst);
+    let auditor = house.ground.auditor();
+    let meanwhile = async |house: &WalletHouse| {
+        documents.stopped.notified().await;
+        house.ground.seed(wallet, 5).await;
+        hold(house, wallet, 30).await;
+        house.person("bob").await;
+        let book = house.ground.counter.book(house.ground.app).await.expect("the book opens");
+        book.flush().await.expect("the views catch up");
+        documents.go_on.notify_one();
+    };
+    let (report, ()) = tokio::join!(auditor.verify(), meanwhile(&house));
+    let report = report.expect("it replays");
+    assert!(report.ok, "{:?}", report.differences);
+    assert_eq!(report.checked["wallets"], 1);
 }
