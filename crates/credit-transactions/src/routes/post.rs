@@ -96,7 +96,7 @@ async fn post(transactions: Arc<Transactions>, request: Request) -> Result<Reply
         Type::Transfer => transfer::post(&transactions, &request).await,
         Type::Adjustment => adjustment::post(&transactions, &request).await,
     };
-    Ok(render::made(&made?))
+    render::made(made?).await
 }
 
 /// Reads a form that opens a lot, with every fault at once.

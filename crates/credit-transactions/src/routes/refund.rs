@@ -46,5 +46,5 @@ pub(super) fn row(transactions: Arc<Transactions>) -> Route {
 async fn refund(transactions: Arc<Transactions>, request: Request) -> Result<Reply, Problem> {
     let body: RefundBody = request.form()?;
     let note = Note { reason: body.reason.map(Text::into_string), ..Note::default() };
-    Ok(render::made(&transactions.refund(&request, body.amount, note).await?))
+    render::made(transactions.refund(&request, body.amount, note).await?).await
 }

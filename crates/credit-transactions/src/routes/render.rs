@@ -1,16 +1,16 @@
 //! Transactions on the wire.
 
 use credit_api::reply::Reply;
+use credit_core::Problem;
 use credit_wallet::domain::Parties;
+use credit_wallet::routes::outcome;
 use credit_wallet::routes::response::{TransactionResponse, Viewer};
 
 use crate::service::{Made, Seen};
 
 /// `201` with the transaction; `200` with one that the same payment had made before.
-pub(super) fn made(made: &Made) -> Reply {
-    let status = if made.earlier { 200 } else { 201 };
-    let reply = Reply::json(status, &seen(&made.seen).dry(made.dry_run));
-    if made.replayed { reply.replayed() } else { reply }
+pub(super) async fn made(made: Made) -> Result<Reply, Problem> {
+    outcome::transaction_reply(201, &made.book, &made.outcome, &made.viewer, made.dry_run).await
 }
 
 /// A transaction as its viewer may see it. Who only got a transfer sees the version of its own wallet.

@@ -99,7 +99,7 @@ impl Transactions {
             let book = self.counter.book(app).await?;
             let wallets = match user {
                 None => None,
-                Some(user) => match book.wallets_of_user(user).await? {
+                Some(user) => match self.counter.wallet_ids_of(&book, user).await? {
                     none if none.is_empty() => continue,
                     some => Some(some),
                 },

@@ -8,7 +8,7 @@ mod show;
 use std::sync::Arc;
 
 use credit_core::AppId;
-use credit_wallet::ledger::Posted;
+use credit_wallet::ledger::{Book, Outcome, Posted};
 use credit_wallet::routes::response::Viewer;
 use credit_wallet::service::Counter;
 
@@ -31,14 +31,14 @@ pub(crate) struct Seen {
     pub(crate) viewer: Viewer,
 }
 
-/// A transaction that the caller asked for, or one that the same call had made before.
+/// What the ledger decided of what a caller asked for.
 pub(crate) struct Made {
-    /// The transaction.
-    pub(crate) seen: Seen,
-    /// An earlier purchase with the same payment's id.
-    pub(crate) earlier: bool,
-    /// An earlier call with the same key got it first.
-    pub(crate) replayed: bool,
+    /// The book.
+    pub(crate) book: Arc<Book>,
+    /// What the book has of it.
+    pub(crate) outcome: Outcome,
+    /// Whose insides the caller may see.
+    pub(crate) viewer: Viewer,
     /// Decided, and not stored.
     pub(crate) dry_run: bool,
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use credit_api::form::NamedId;
 use credit_api::request::{Intent, Request};
-use credit_core::{Code, Principal, Problem, Timestamp, WalletId};
+use credit_core::{Principal, Problem, Timestamp, WalletId};
 use credit_wallet::domain::moves::Deposit;
-use credit_wallet::domain::{Answer, Command, Kind, Note, Record, Wallet};
-use credit_wallet::ledger::{Ask, Book, Outcome, Posted};
+use credit_wallet::domain::{Command, Note, Wallet};
+use credit_wallet::ledger::{Ask, Book};
 use credit_wallet::routes::response::Viewer;
 use credit_wallet::service::Sight;
 
-use super::{Made, Seen, Transactions};
+use super::{Made, Transactions};
 use crate::domain::{Adjust, GiveGrant, Purchase, Spend, Transfer, past_expiry};
 
 impl Transactions {
@@ -33,9 +33,9 @@ impl Transactions {
         if let Some(claim) = command.claim()
             && let Some(record) = book.claimed(claim).await?
         {
-            command.earlier = purchase_in(&record).map(|index| record.posted[index].id);
+            command.earlier = record.posted.first().map(|first| first.id);
         }
-        self.ask(request, &intent, &book, Arc::new(command), id).await
+        self.ask(request, &intent, book, Arc::new(command), id).await
     }
 
     /// Credits given.
@@ -47,7 +47,7 @@ impl Transactions {
         note: Note,
     ) -> Result<Made, Problem> {
         let (intent, book, id) = self.place_for(request, wallet, &deposit).await?;
-        self.ask(request, &intent, &book, Arc::new(GiveGrant { wallet: id, deposit, note }), id).await
+        self.ask(request, &intent, book, Arc::new(GiveGrant { wallet: id, deposit, note }), id).await
     }
 
     /// Credits used.
@@ -59,7 +59,7 @@ impl Transactions {
     ) -> Result<Made, Problem> {
         let intent = request.intent()?;
         let (book, wallet) = self.own_wallet(request.principal()?, wallet.known()?).await?;
-        self.ask(request, &intent, &book, Arc::new(command(wallet.id)), wallet.id).await
+        self.ask(request, &intent, book, Arc::new(command(wallet.id)), wallet.id).await
     }
 
     /// Credits passed on. Who pays need not see who gets: the destination only has to be of the same application.
@@ -74,7 +74,7 @@ impl Transactions {
         let (book, source) = self.own_wallet(request.principal()?, source.known()?).await?;
         let destination = book.wallet(destination.known()?).await?.ok_or_else(Problem::not_found)?;
         // A user has one wallet of an asset, so who pays never owns the other side too.
-        self.ask(request, &intent, &book, Arc::new(command(source.id, destination.id)), source.id).await
+        self.ask(request, &intent, book, Arc::new(command(source.id, destination.id)), source.id).await
     }
 
     /// Credits put right.
@@ -86,7 +86,7 @@ impl Transactions {
     ) -> Result<Made, Problem> {
         let intent = request.intent()?;
         let (book, wallet) = self.counter.wallet(request.principal()?, wallet.known()?).await?;
-        self.ask(request, &intent, &book, Arc::new(command(wallet.id)), wallet.id).await
+        self.ask(request, &intent, book, Arc::new(command(wallet.id)), wallet.id).await
     }
 
     /// Asks the ledger as the request wants it: once under its key or dry, guarded by its `If-Match`. The caller sees
@@ -95,7 +95,7 @@ impl Transactions {
         &self,
         request: &Request,
         intent: &Intent,
-        book: &Book,
+        book: Arc<Book>,
         command: Arc<dyn Command>,
         own: WalletId,
     ) -> Result<Made, Problem> {
@@ -103,9 +103,10 @@ impl Transactions {
         let ask = Ask::new(command, principal.actor(), request.request_id())
             .intending(intent)
             .guarded_by(request.if_match());
-        let outcome = book.submit(ask).await?;
-        let viewer = Viewer::new(Sight::of(principal), [own]);
-        made(book, outcome, viewer, intent.is_dry_run()).await
+        let dry_run = intent.is_dry_run();
+        let told = |problem: Problem| if dry_run { problem.with("dry_run", true) } else { problem };
+        let outcome = book.submit(ask).await.map_err(told)?;
+        Ok(Made { book, outcome, viewer: Viewer::new(Sight::of(principal), [own]), dry_run })
     }
 
     /// The wallet that a lot goes into, with what the caller wants.
@@ -146,27 +147,4 @@ impl Transactions {
             _ => Ok((book, wallet)),
         }
     }
-}
-
-/// The transaction of an outcome, as it was when it was made.
-async fn made(book: &Book, outcome: Outcome, viewer: Viewer, dry_run: bool) -> Result<Made, Problem> {
-    let Outcome { record, replayed } = outcome;
-    let unexpected = || Problem::new(Code::Internal);
-    let (posted, refunded, earlier) = match &record.answer {
-        Answer::Posted(index) => {
-            let index = usize::try_from(*index).map_err(|_| unexpected())?;
-            (Posted { record, index }, 0, false)
-        }
-        Answer::Earlier { place, refunded } => {
-            let first = book.record_at(*place).await?;
-            let index = purchase_in(&first).ok_or_else(unexpected)?;
-            (Posted { record: first, index }, *refunded, true)
-        }
-        _ => return Err(unexpected()),
-    };
-    Ok(Made { seen: Seen { app: book.id(), posted, refunded, viewer }, earlier, replayed, dry_run })
-}
-
-fn purchase_in(record: &Record) -> Option<usize> {
-    record.posted.iter().position(|posted| posted.kind == Kind::Purchase)
 }

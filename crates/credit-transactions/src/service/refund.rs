@@ -24,6 +24,6 @@ impl Transactions {
         let wallet = original.parties.first();
         let successor_seconds = self.counter.ledger().settings().successor_seconds;
         let command = Refund { original, amount, successor_seconds, note };
-        self.ask(request, &intent, &book, Arc::new(command), wallet).await
+        self.ask(request, &intent, book, Arc::new(command), wallet).await
     }
 }

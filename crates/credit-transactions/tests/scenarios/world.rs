@@ -1,30 +1,20 @@
-//! A house with `transactions_module` over an in-memory ledger, and callers who know its door.
+//! A house with `transactions_module` beside `wallet_module` on the in-memory ports, and callers who know its door.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use async_trait::async_trait;
-use credit_api::route::Route;
-use credit_api::testkit::{TestAnswer, TestAuthenticator, TestHouse};
-use credit_api::{Apps, WebModule};
-use credit_core::memory::{MemoryDocuments, MemoryJournal};
-use credit_core::ports::StoreError;
-use credit_core::ports::documents::Documents;
-use credit_core::ports::journal::Journal;
-use credit_core::testkit::{CountingIds, TestClock};
+use credit_api::testkit::{TestAnswer, TestHouse};
+use credit_core::testkit::TestClock;
 use credit_core::{
-    Actor, Amount, AppId, AssetCode, Clock, GrantId, Health, HoldId, InitialiseError, Module, Role, Scope,
-    Timestamp, UserId, WalletId,
+    Amount, AppId, AssetCode, Clock, GrantId, HoldId, Role, Scope, Timestamp, UserId, WalletId,
 };
 use credit_transactions::{TransactionsModule, TransactionsParts};
 use credit_wallet::domain::commands::{
-    CaptureHold, ChangeStatus, CreateHold, CreateWallet, PatchWallet, ReleaseHold, VoidGrant,
+    CaptureHold, ChangeStatus, CreateHold, PatchWallet, ReleaseHold, VoidGrant,
 };
-use credit_wallet::domain::{Answer, Command, Wallet, WalletStatus};
-use credit_wallet::ledger::{Ask, Book, Ledger, LedgerParts, LedgerSettings, Outcome, verify_book};
-use credit_wallet::ports::UserLookup;
-use credit_wallet::service::{Counter, CounterParts};
+use credit_wallet::domain::{Answer, Wallet, WalletStatus};
+use credit_wallet::ledger::{Book, verify_book};
+use credit_wallet::testkit::{Ground, WalletHouse};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -52,12 +42,10 @@ pub(crate) const DAY: i64 = 86_400;
 
 pub(crate) struct World {
     house: TestHouse,
+    ground: Ground,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) app: AppId,
     pub(crate) other_app: AppId,
-    ledger: Arc<Ledger>,
-    journal: Arc<dyn Journal>,
-    documents: Arc<dyn Documents>,
     next: AtomicU64,
     wallets: Mutex<Vec<(AppId, WalletId)>>,
 }
@@ -74,43 +62,24 @@ struct Figures {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let documents: Arc<dyn Documents> = Arc::new(MemoryDocuments::new());
-        let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new());
-        let clock = Arc::new(TestClock::new());
-        let ids = Arc::new(CountingIds::new());
-        let apps = Arc::new(Apps::new(documents.clone(), clock.clone(), ids.clone()));
-        let app = apps.default_app().await.expect("the default application");
-        let other_app = apps.create("other".to_owned()).await.expect("another application").id;
-        let ledger = Ledger::new(LedgerParts {
-            journal: journal.clone(),
-            documents: documents.clone(),
-            clock: clock.clone(),
-            ids,
-            settings: LedgerSettings { view_pause: Duration::from_millis(1), ..LedgerSettings::default() },
-            runtime: tokio::runtime::Handle::current(),
-        });
-        let counter = Counter::new(CounterParts {
-            ledger: ledger.clone(),
-            apps,
-            users: Arc::new(Everybody),
-            documents: documents.clone(),
-            clock: clock.clone(),
-        });
-        let module = TransactionsModule::new(TransactionsParts { counter });
-        let mut modules: Vec<Arc<dyn WebModule>> =
-            vec![Arc::new(NameOnly("connection_api")), Arc::new(NameOnly("user_management"))];
-        modules.push(Arc::new(NameOnly("wallet_module")));
-        modules.push(Arc::new(module));
-        let callers = Arc::new(callers(app, other_app));
-        let house = TestHouse::with(modules).tokens(callers.clone()).api_keys(callers).open().await;
+        let ground = Ground::new().await;
+        assert_eq!(ground.user_of(ground.app, ANN, &[]), ANN_ID);
+        assert_eq!(ground.user_of(ground.app, BOB, &[]), BOB_ID);
+        ground.user_of(ground.app, ADMIN, &[Role::Admin]);
+        ground.user_of(ground.app, SUPPORT, &[Role::Support]);
+        let both = [Scope::TransactionsRead, Scope::TransactionsWrite];
+        ground.api_keys.learn_key(TILL, ground.app, &both);
+        ground.api_keys.learn_key(READER, ground.app, &[Scope::TransactionsRead]);
+        ground.api_keys.learn_key(STRANGER, ground.app, &[Scope::WalletsRead, Scope::WalletsWrite]);
+        ground.api_keys.learn_key(OTHER_TILL, ground.other_app, &both);
+        let module = TransactionsModule::new(TransactionsParts { counter: ground.counter.clone() });
+        let WalletHouse { ground, door } = ground.open(vec![Arc::new(module)]).await;
         Self {
-            house,
-            clock,
-            app,
-            other_app,
-            ledger,
-            journal,
-            documents,
+            house: door,
+            clock: ground.clock.clone(),
+            app: ground.app,
+            other_app: ground.other_app,
+            ground,
             next: AtomicU64::new(0),
             wallets: Mutex::default(),
         }
@@ -122,9 +91,7 @@ impl World {
     }
 
     pub(crate) async fn wallet_in(&self, app: AppId, user: UserId, asset: AssetCode) -> String {
-        let command = CreateWallet { user, asset, metadata: [].into() };
-        let outcome = self.ledger_does(app, command).await;
-        let Answer::Wallet(id) = outcome.record.answer else { panic!("not a wallet") };
+        let id = self.ground.wallet_of(app, user, asset).await;
         self.wallets.lock().push((app, id));
         id.to_string()
     }
@@ -260,7 +227,7 @@ impl World {
     }
 
     pub(crate) async fn book(&self, app: AppId) -> Arc<Book> {
-        self.ledger.book(app).await.expect("a book")
+        self.ground.counter.book(app).await.expect("a book")
     }
 
     pub(crate) async fn hold(&self, wallet: &str, amount: i64) -> HoldId {
@@ -271,7 +238,7 @@ impl World {
             reference: None,
             metadata: [].into(),
         };
-        let outcome = self.ledger_does(self.app, command).await;
+        let outcome = self.ground.command(self.app, command).await;
         let Answer::Hold(hold) = &outcome.record.answer else { panic!("not a hold") };
         hold.id
     }
@@ -279,22 +246,22 @@ impl World {
     /// Captures a hold in full and answers the transaction.
     pub(crate) async fn capture(&self, wallet: &str, hold: HoldId) -> Value {
         let command = CaptureHold { wallet: wallet_id(wallet), hold, amount: None, last: true };
-        let outcome = self.ledger_does(self.app, command).await;
+        let outcome = self.ground.command(self.app, command).await;
         let id = outcome.record.posted.first().expect("a capture").id;
         self.get(TILL, &format!("/v1/transactions/{id}")).await.json()
     }
 
     pub(crate) async fn release(&self, wallet: &str, hold: HoldId) {
-        self.ledger_does(self.app, ReleaseHold { wallet: wallet_id(wallet), hold }).await;
+        self.ground.command(self.app, ReleaseHold { wallet: wallet_id(wallet), hold }).await;
     }
 
     pub(crate) async fn void(&self, wallet: &str, grant: &Value) {
         let grant = GrantId::parse(&text(grant)).expect("a lot's id");
-        self.ledger_does(self.app, VoidGrant { wallet: wallet_id(wallet), grant }).await;
+        self.ground.command(self.app, VoidGrant { wallet: wallet_id(wallet), grant }).await;
     }
 
     pub(crate) async fn set_status(&self, wallet: &str, status: WalletStatus) {
-        self.ledger_does(self.app, ChangeStatus { wallet: wallet_id(wallet), status }).await;
+        self.ground.command(self.app, ChangeStatus { wallet: wallet_id(wallet), status }).await;
     }
 
     pub(crate) async fn set_overdraft(&self, wallet: &str, limit: i64) {
@@ -303,22 +270,18 @@ impl World {
             overdraft_limit: Some(limit),
             ..PatchWallet::default()
         };
-        self.ledger_does(self.app, command).await;
-    }
-
-    async fn ledger_does(&self, app: AppId, command: impl Command + 'static) -> Outcome {
-        let ask = Ask::new(Arc::new(command), Actor::System, "world");
-        self.book(app).await.submit(ask).await.expect("the ledger does it")
+        self.ground.command(self.app, command).await;
     }
 
     /// The last look at a world: what came in went out or is there, and every view is as the journal says.
     pub(crate) async fn holds_together(&self) {
-        for book in self.ledger.open_books() {
+        let Ground { journal, documents, counter, .. } = &self.ground;
+        for book in counter.ledger().open_books() {
             book.flush().await.expect("the views catch up");
             for (asset, totals) in book.totals() {
                 assert_eq!(totals.debits, totals.credits, "trial balance of {asset}");
             }
-            let replayed = verify_book(&self.journal, &self.documents, book.id()).await.expect("a store");
+            let replayed = verify_book(journal, documents, book.id()).await.expect("a store");
             assert_eq!(replayed.differences, Vec::<String>::new());
             assert_eq!(book.fault(), None);
         }
@@ -335,54 +298,4 @@ pub(crate) fn text(value: &Value) -> String {
 
 fn wallet_id(text: &str) -> WalletId {
     WalletId::parse(text).expect("a wallet's id")
-}
-
-fn callers(app: AppId, other_app: AppId) -> TestAuthenticator {
-    let callers = TestAuthenticator::default();
-    callers.learn_user(ANN, app, ANN_ID, &[]);
-    callers.learn_user(BOB, app, BOB_ID, &[]);
-    callers.learn_user(ADMIN, app, UserId::from_u128(8), &[Role::Admin]);
-    callers.learn_user(SUPPORT, app, UserId::from_u128(9), &[Role::Support]);
-    let both = [Scope::TransactionsRead, Scope::TransactionsWrite];
-    callers.learn_key(TILL, app, &both);
-    callers.learn_key(READER, app, &[Scope::TransactionsRead]);
-    callers.learn_key(STRANGER, app, &[Scope::WalletsRead, Scope::WalletsWrite]);
-    callers.learn_key(OTHER_TILL, other_app, &both);
-    callers
-}
-
-/// Every user is there.
-struct Everybody;
-
-#[async_trait]
-impl UserLookup for Everybody {
-    async fn exists(&self, _: AppId, _: UserId) -> Result<bool, StoreError> {
-        Ok(true)
-    }
-}
-
-/// A module of which only the name counts: what it would do, the world does at the ledger.
-struct NameOnly(&'static str);
-
-#[async_trait]
-impl Module for NameOnly {
-    fn name(&self) -> &'static str {
-        self.0
-    }
-    fn dependencies(&self) -> &'static [&'static str] {
-        &[]
-    }
-    async fn initialise(&self) -> Result<(), InitialiseError> {
-        Ok(())
-    }
-    async fn health(&self) -> Health {
-        Health::healthy()
-    }
-    async fn shut_down(&self) {}
-}
-
-impl WebModule for NameOnly {
-    fn routes(&self) -> Vec<Arc<Route>> {
-        Vec::new()
-    }
 }

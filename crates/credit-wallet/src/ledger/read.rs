@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::{Direction, Key, Query};
-use credit_core::{AssetCode, GrantId, HoldId, Problem, Timestamp, TransactionId, UserId, WalletId};
+use credit_core::{AssetCode, GrantId, HoldId, Timestamp, TransactionId, UserId, WalletId};
 
 use super::book::Book;
 use super::codec::Decoded;
@@ -42,9 +42,6 @@ pub struct BalanceAt {
     pub available: i64,
 }
 
-/// How many wallets of a user are looked up at a time; there is one per asset.
-const WALLETS_AT_A_TIME: usize = 200;
-
 impl Book {
     /// Catches up with the head, where others append too. A read after that sees every answered call.
     pub async fn refresh(&self) -> Result<(), StoreError> {
@@ -66,23 +63,6 @@ impl Book {
         match record.changes.first() {
             Some(change) => self.wallet(change.wallet).await,
             None => Ok(None),
-        }
-    }
-
-    /// The wallets of a user, in every asset.
-    pub async fn wallets_of_user(&self, user: UserId) -> Result<Vec<WalletId>, Problem> {
-        self.refresh().await?;
-        self.flush().await?;
-        let prefix = Key::text(&user.to_string());
-        let mut found: Vec<WalletId> = Vec::new();
-        let mut query = Query::new(&views::WALLETS, Some("by_user"), prefix, WALLETS_AT_A_TIME);
-        loop {
-            let rows = self.parts.documents.query(self.id, query.clone()).await?;
-            query.after = rows.last().map(|row| row.position.clone());
-            found.extend(rows.iter().filter_map(|row| WalletId::parse(&row.document.id).ok()));
-            if rows.len() < WALLETS_AT_A_TIME {
-                return Ok(found);
-            }
         }
     }
 
