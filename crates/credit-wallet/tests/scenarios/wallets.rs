@@ -85,6 +85,8 @@ async fn a_patch_changes_what_it_names_and_nothing_else() {
     assert_eq!(changed["low_balance_threshold"], json!(null));
     assert_eq!((&changed["metadata"], &changed["overdraft_limit"]), (&json!({ "a": "b" }), &json!(50)));
     assert_eq!(house.look(wallet).await, changed);
+    let same = house.ask(&till(&house), "PATCH", &path, &[], Some(nothing())).await;
+    assert_eq!((same.status, same.json()), (200, changed), "naming nothing changes nothing");
 }
 
 #[actix_web::test]

@@ -49,7 +49,7 @@ impl Command for CreateWallet {
     }
 }
 
-/// Changes what may be changed of a wallet. `409 overdraft_in_use`, `409 wallet_closed`.
+/// Changes what may be changed of a wallet; naming nothing changes nothing. `409 overdraft_in_use`, `409 wallet_closed`.
 #[derive(Debug, Clone, Default)]
 pub struct PatchWallet {
     /// The wallet.
@@ -86,6 +86,9 @@ impl Command for PatchWallet {
             if available < 0 {
                 return Err(Problem::new(Code::OverdraftInUse).with("overdrawn", wallet.overdrawn));
             }
+        }
+        if self.metadata.is_none() && self.overdraft_limit.is_none() && self.low_balance_threshold.is_none() {
+            return Ok(Answer::Wallet(id));
         }
         desk.bump(id)?;
         desk.edit(id, |wallet| {
