@@ -161,7 +161,14 @@ impl<'a> Members<'a> {
     }
 
     fn pointer_to(&self, name: &str) -> String {
-        format!("{}/{}", self.pointer, name.replace('~', "~0").replace('/', "~1"))
+        if name.contains(['~', '/']) {
+            return format!("{}/{}", self.pointer, name.replace('~', "~0").replace('/', "~1"));
+        }
+        let mut pointer = String::with_capacity(self.pointer.len() + 1 + name.len());
+        pointer.push_str(self.pointer);
+        pointer.push('/');
+        pointer.push_str(name);
+        pointer
     }
 }
 

@@ -160,3 +160,47 @@ async fn an_effective_date_may_have_passed() {
     world.make(TILL, &body).await;
     world.spend(&wallet, 3).await;
 }
+
+#[actix_web::test]
+async fn what_is_no_json_object_of_ours_does_not_reach_the_ledger() {
+    let world = World::new().await;
+    let wallet = world.filled_wallet(100).await;
+    let twice = format!("{{\"type\":\"spend\",\"wallet_id\":\"{wallet}\",\"amount\":1,\"amount\":2}}");
+    let large = format!("{{\"type\":\"spend\",\"reference\":\"{}\"}}", "x".repeat(256 * 1024));
+    for (method, kind, body, status) in [
+        ("POST", "application/json", "{", 400),
+        ("POST", "application/json", "", 400),
+        ("POST", "application/json", twice.as_str(), 400),
+        ("POST", "text/plain", "{}", 415),
+        ("POST", "application/json", large.as_str(), 413),
+        ("PUT", "application/json", "{}", 405),
+        ("DELETE", "application/json", "{}", 405),
+    ] {
+        let answer = world.send(method, TILL, kind, body).await;
+        assert_eq!(answer.status, status, "{method} {kind} {}", answer.json());
+    }
+    assert_eq!(world.balance(&wallet).await, 100);
+}
+
+#[actix_web::test]
+async fn the_document_tells_the_types_apart_by_name() {
+    let document = crate::world::openapi().await;
+    let post = &document["paths"]["/v1/transactions"]["post"];
+    let schema = &post["requestBody"]["content"]["application/json"]["schema"];
+    let mapping = schema["discriminator"]["mapping"].as_object().expect("a mapping");
+    assert_eq!((&schema["discriminator"]["propertyName"], mapping.len()), (&json!("type"), 5));
+    for (kind, reference) in mapping {
+        let name = text(reference).rsplit('/').next().expect("a name").to_owned();
+        let form = &document["components"]["schemas"][&name];
+        assert_eq!(form["properties"]["type"]["enum"], json!([kind]));
+        assert_eq!(form["additionalProperties"], json!(false));
+        let required = form["required"].as_array().expect("required members");
+        assert!(required.contains(&json!("type")) && required.contains(&json!("amount")), "{name}");
+        assert!(schema["oneOf"].as_array().expect("forms").contains(&json!({ "$ref": reference })));
+    }
+    for status in ["200", "201", "402", "409", "412", "422"] {
+        assert!(!post["responses"][status].is_null(), "{status}");
+    }
+    let refund = &document["paths"]["/v1/transactions/{id}/refund"]["post"];
+    assert_eq!(refund["requestBody"]["required"], json!(false));
+}

@@ -38,6 +38,20 @@ async fn of_two_hundred_calls_with_one_key_one_moves_and_all_get_its_answer() {
 }
 
 #[actix_web::test]
+async fn of_many_calls_with_one_payment_one_buys_and_all_get_its_purchase() {
+    let world = World::new().await;
+    let wallet = world.filled_wallet(0).await;
+
+    let body = json!({ "type": "purchase", "wallet_id": wallet, "amount": 7, "external_id": "pi_1" });
+    let answers = join_all((0..50).map(|_| world.post(TILL, &body))).await;
+
+    let made = answers.iter().filter(|answer| answer.status == 201);
+    assert_eq!((made.count(), world.balance(&wallet).await), (1, 7));
+    assert!(answers.iter().all(|answer| answer.status < 202 && answer.body == answers[0].body));
+    world.holds_together().await;
+}
+
+#[actix_web::test]
 async fn transfers_there_and_back_at_once_lose_nothing() {
     let world = World::new().await;
     let (ann, bob) = (world.filled_wallet(50).await, world.wallet(BOB_ID).await);

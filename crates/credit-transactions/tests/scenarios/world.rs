@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use credit_api::testkit::{TestAnswer, TestHouse};
-use credit_core::testkit::TestClock;
+use credit_api::{ApiKeys, ApiKeysParts, ConnectionApi, ConnectionApiParts, House};
+use credit_core::testkit::{CountingIds, CountingSecrets, TestClock, TestKeyedHash};
 use credit_core::{
     Amount, AppId, AssetCode, Clock, GrantId, HoldId, Role, Scope, Timestamp, UserId, WalletId,
 };
@@ -166,6 +167,12 @@ impl World {
         self.house.call(method, path, &all, body).await
     }
 
+    /// These very bytes to `/v1/transactions`.
+    pub(crate) async fn send(&self, method: &str, caller: &str, kind: &str, body: &str) -> TestAnswer {
+        let headers = [("x-api-key", caller), ("idempotency-key", "k"), ("content-type", kind)];
+        self.house.call_raw(method, "/v1/transactions", &headers, body.to_owned()).await
+    }
+
     /// A fresh idempotency key.
     pub(crate) fn key(&self) -> String {
         format!("key-{}", self.next.fetch_add(1, Ordering::SeqCst))
@@ -286,6 +293,37 @@ impl World {
             assert_eq!(book.fault(), None);
         }
     }
+}
+
+/// What the house with this module in it says of itself.
+pub(crate) async fn openapi() -> Value {
+    let ground = Ground::new().await;
+    let (documents, clock) = (ground.documents.clone(), ground.clock.clone());
+    let ids = Arc::new(CountingIds::starting_at(1_000));
+    let api_keys = Arc::new(ApiKeys::new(ApiKeysParts {
+        documents,
+        apps: ground.apps.clone(),
+        clock,
+        ids,
+        secrets: Arc::new(CountingSecrets::new()),
+        hash: Arc::new(TestKeyedHash),
+        grace_seconds: DAY,
+    }));
+    let house = House::new();
+    let connection = ConnectionApi::new(ConnectionApiParts {
+        name: "credit-server",
+        version: "1.0.0",
+        house: house.clone(),
+        apps: ground.apps.clone(),
+        api_keys,
+        probes: Vec::new(),
+        ledger: None,
+    });
+    let module = TransactionsModule::new(TransactionsParts { counter: ground.counter.clone() });
+    let door = ground.builder(vec![Arc::new(connection), Arc::new(module)]).house(house).open().await;
+    let answer = door.call("GET", "/openapi.json", &[], None).await;
+    assert_eq!(answer.status, 200);
+    answer.json()
 }
 
 pub(crate) fn spend(wallet: &str, amount: i64) -> Value {
