@@ -55,21 +55,13 @@ impl Ground {
     /// Over these stores.
     pub async fn on(journal: Arc<dyn Journal>, documents: Arc<dyn Documents>) -> Self {
         let clock = Arc::new(TestClock::new());
-        let ids: Arc<dyn IdSource> = Arc::new(CountingIds::new());
-        let users = Arc::new(KnownUsers::default());
-        let ledger = Ledger::new(LedgerParts {
-            journal: journal.clone(),
-            documents: documents.clone(),
-            clock: clock.clone(),
-            ids: ids.clone(),
-            settings: LedgerSettings { view_pause: Duration::from_millis(1), ..LedgerSettings::default() },
-            runtime: tokio::runtime::Handle::current(),
-        });
-        let apps = Arc::new(Apps::new(documents.clone(), clock.clone(), ids));
+        let ids = Arc::new(CountingIds::new());
+        let apps = Arc::new(Apps::new(documents.clone(), clock.clone(), ids.clone()));
         let app = apps.default_app().await.expect("memory answers");
         let other_app = apps.create("other".to_owned()).await.expect("memory answers").id;
+        let users = Arc::new(KnownUsers::default());
         let counter = Counter::new(CounterParts {
-            ledger,
+            ledger: ledger(&journal, &documents, &clock, ids),
             apps: apps.clone(),
             users: users.clone(),
             documents: documents.clone(),
@@ -87,6 +79,32 @@ impl Ground {
             app,
             other_app,
             people: AtomicU64::new(1),
+        }
+    }
+
+    /// Another process over the same stores, with the same callers and the same time.
+    #[must_use]
+    pub fn replica(&self) -> Self {
+        let ids = Arc::new(CountingIds::starting_at(1 << 40));
+        let counter = Counter::new(CounterParts {
+            ledger: ledger(&self.journal, &self.documents, &self.clock, ids),
+            apps: self.apps.clone(),
+            users: self.users.clone(),
+            documents: self.documents.clone(),
+            clock: self.clock.clone(),
+        });
+        Self {
+            clock: self.clock.clone(),
+            journal: self.journal.clone(),
+            documents: self.documents.clone(),
+            users: self.users.clone(),
+            counter,
+            tokens: self.tokens.clone(),
+            api_keys: self.api_keys.clone(),
+            apps: self.apps.clone(),
+            app: self.app,
+            other_app: self.other_app,
+            people: AtomicU64::new(1 << 32),
         }
     }
 
@@ -140,6 +158,22 @@ impl Ground {
     pub async fn seed_lot(&self, wallet: WalletId, deposit: Deposit) {
         self.command(self.app, Seed { wallet, deposit }).await;
     }
+}
+
+fn ledger(
+    journal: &Arc<dyn Journal>,
+    documents: &Arc<dyn Documents>,
+    clock: &Arc<TestClock>,
+    ids: Arc<dyn IdSource>,
+) -> Arc<Ledger> {
+    Ledger::new(LedgerParts {
+        journal: journal.clone(),
+        documents: documents.clone(),
+        clock: clock.clone(),
+        ids,
+        settings: LedgerSettings { view_pause: Duration::from_millis(1), ..LedgerSettings::default() },
+        runtime: tokio::runtime::Handle::current(),
+    })
 }
 
 /// A house that answers, on its ground.
