@@ -29,9 +29,18 @@ impl Failure {
         Self { exit, error: error.into() }
     }
 
+    /// The error and its causes; a cause that was told already is not told again.
+    fn sentence(&self) -> String {
+        self.error.chain().fold(String::new(), |told, cause| match cause.to_string() {
+            cause if told.is_empty() => cause,
+            cause if told.ends_with(&cause) => told,
+            cause => format!("{told}: {cause}"),
+        })
+    }
+
     /// Says so on the standard error and gives the code.
     pub(crate) fn report(&self) -> ExitCode {
-        eprintln!("credit-server: {:#}", self.error);
+        eprintln!("credit-server: {}", self.sentence());
         ExitCode::from(match self.exit {
             Exit::Failed => 1,
             Exit::Configuration => 3,
