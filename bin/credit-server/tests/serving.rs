@@ -1,6 +1,8 @@
 //! The real program from its first start to its last: credentials, signals, one store for one process, and the commands
 //! that work on it while it is stopped.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -278,6 +280,58 @@ fn admins_and_keys_made_on_the_command_line_get_in() {
     assert_eq!((ask("/v1/wallets"), ask("/v1/users")), (200, 403));
 }
 
+/// A call of which all but the last byte has been sent.
+fn half_a_user(service: &Running) -> TcpStream {
+    let body = r#"{"username":"ada","email":"ada@shop.example"}"#;
+    let address = service.base_url().trim_start_matches("http://");
+    let mut wire = TcpStream::connect(address).expect("connected");
+    let head = format!(
+        "POST /v1/users HTTP/1.1\r\nhost: {address}\r\nx-api-key: {}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{}",
+        service.api_key(),
+        body.len(),
+        &body[..body.len() - 1]
+    );
+    wire.write_all(head.as_bytes()).expect("sent");
+    wire.set_read_timeout(Some(PATIENCE)).expect("set");
+    // Until the worker has it.
+    std::thread::sleep(Duration::from_millis(300));
+    wire
+}
+
+#[test]
+fn a_signal_lets_calls_in_flight_finish_and_takes_no_new_ones() {
+    let place = Place::new();
+    let mut service = place.start();
+    let mut wire = half_a_user(&service);
+    service.signal("-TERM");
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(service.process.try_wait().expect("waited").is_none(), "it waits for the call");
+    assert_eq!(service.get("/health/ready").0, 0, "no new connection is taken");
+    wire.write_all(b"}").expect("sent");
+    let mut status = [0; 12];
+    wire.read_exact(&mut status).expect("answered");
+    assert_eq!(&status, b"HTTP/1.1 201");
+    assert_eq!(service.process.wait().expect("waited").code(), Some(0));
+    let users = text(&place.run(&["store", "dump", "documents/d.users"]).stdout);
+    assert_eq!(users.lines().count(), 2, "what was answered is kept");
+}
+
+#[test]
+fn a_second_signal_hurries() {
+    let place = Place::new();
+    let mut service = place.start();
+    let _wire = half_a_user(&service);
+    service.signal("-TERM");
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(service.process.try_wait().expect("waited").is_none(), "it waits for the call");
+    let hurried = Instant::now();
+    service.signal("-INT");
+    assert_eq!(service.process.wait().expect("waited").code(), Some(0));
+    assert!(hurried.elapsed() < Duration::from_secs(10), "it took {:?}", hurried.elapsed());
+    assert_eq!(place.run(&["ledger", "verify"]).status.code(), Some(0));
+}
+
 #[test]
 fn healthcheck_finds_the_service_by_its_configuration() {
     let place = Place::new();
@@ -313,8 +367,7 @@ fn profile_prod_starts_with_its_own_secrets_and_makes_the_first_admin_alone() {
     let mut place = Place::new().with(&[("CREDIT_PROFILE", "prod"), ("CREDIT_SERVER__PORT", "0")]);
     assert_eq!(place.run(&[]).status.code(), Some(3));
     for (seed, name) in (1_u8..).zip(keys) {
-        let key: String =
-            (0..32_u8).map(|byte| format!("{:02x}", byte.wrapping_mul(37) ^ seed.wrapping_mul(91))).collect();
+        let key = format!("0{seed}1f77a24bd05c93e6f1b80d4a2c7739105ee6bf48d21a9c03f57e6b84d290ac");
         place = place.with(&[(&format!("CREDIT_{name}"), &key)]);
     }
     let place = place.with(&[
