@@ -25,4 +25,11 @@ pub(crate) fn start(log: &Log) {
     } else {
         builder.json().flatten_event(true).with_current_span(true).with_span_list(false).init();
     }
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let payload = panic.payload();
+        let reason =
+            payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+        tracing::error!(place, reason, "something panicked");
+    }));
 }

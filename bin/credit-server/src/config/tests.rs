@@ -71,9 +71,9 @@ fn nothing_given_is_profile_dev_on_the_embedded_store() {
     assert_eq!((settings.server.host.as_str(), settings.server.port), ("127.0.0.1", 8080));
     assert_eq!(settings.metrics.port, 9090);
     assert_eq!(settings.server.workers, None);
-    assert_eq!(settings.auth.access_ttl, Duration::from_mins(10));
-    assert_eq!(settings.auth.refresh_ttl, Duration::from_hours(30 * 24));
-    assert_eq!(settings.auth.api_key_grace, Duration::from_hours(24));
+    assert_eq!(settings.auth.access_ttl, Duration::from_secs(600));
+    assert_eq!(settings.auth.refresh_ttl, Duration::from_secs(30 * 86_400));
+    assert_eq!(settings.auth.api_key_grace, Duration::from_secs(86_400));
     assert_eq!(
         (settings.auth.login_failures_per_account, settings.auth.login_failures_per_address),
         (10, 100)
@@ -83,7 +83,7 @@ fn nothing_given_is_profile_dev_on_the_embedded_store() {
     assert_eq!(settings.server.shutdown_timeout, Duration::from_secs(30));
     assert_eq!((settings.server.backlog, settings.server.max_connections), (2048, 25_000));
     assert_eq!(settings.ledger.sweep_interval, Duration::from_secs(10));
-    assert_eq!(settings.ledger.refund_successor_ttl, Duration::from_hours(30 * 24));
+    assert_eq!(settings.ledger.refund_successor_ttl, Duration::from_secs(30 * 86_400));
     assert_eq!(settings.modules, ["user_management", "wallet_module", "transactions_module"]);
     assert_eq!((settings.log.level.as_str(), settings.log.format), ("info", LogFormat::Auto));
     assert!(settings.allowed_origins.is_empty() && settings.server.trusted_proxies.is_empty());
@@ -111,8 +111,8 @@ fn of_several_files_the_last_wins_key_by_key_in_three_languages() {
         .file("two.yaml", "auth:\n  access_ttl: 2m\nlog:\n  level:\n")
         .file("three.json", r#"{"auth": {"refresh_ttl": "2h"}}"#);
     let auth = world.settings().auth;
-    assert_eq!(auth.access_ttl, Duration::from_mins(2));
-    assert_eq!(auth.refresh_ttl, Duration::from_hours(2));
+    assert_eq!(auth.access_ttl, Duration::from_secs(120));
+    assert_eq!(auth.refresh_ttl, Duration::from_secs(7200));
     assert!(!auth.registration_open);
 }
 
