@@ -138,7 +138,13 @@ pub struct TestParts {
 
 impl Default for TestParts {
     fn default() -> Self {
-        let documents: Arc<dyn Documents> = Arc::new(MemoryDocuments::new());
+        Self::on(Arc::new(MemoryDocuments::new()))
+    }
+}
+
+impl TestParts {
+    /// On this store.
+    pub fn on(documents: Arc<dyn Documents>) -> Self {
         let (clock, ids) = (Arc::new(TestClock::new()), Arc::new(CountingIds::new()));
         Self {
             apps: Arc::new(Apps::new(documents.clone(), clock.clone(), ids.clone())),
@@ -151,9 +157,7 @@ impl Default for TestParts {
             ids,
         }
     }
-}
 
-impl TestParts {
     /// The module on these ports; as another process of the same installation, if asked again.
     pub fn module(&self) -> UsersModule {
         UsersModule::new(UsersParts {

@@ -9,6 +9,7 @@ use super::{Email, Username};
 /// What has become of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = UserStatus)]
 pub enum Status {
     /// May log in.
     Active,

@@ -23,7 +23,6 @@ pub(super) struct UserAnswer {
     username: Option<String>,
     #[schema(required)]
     email: Option<String>,
-    #[schema(value_type = String)]
     status: Status,
     #[schema(value_type = Vec<String>)]
     roles: Vec<Role>,

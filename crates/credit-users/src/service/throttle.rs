@@ -1,12 +1,13 @@
 //! Counting failed logins, per account and per address.
 //!
 //! The counts are documents, so that all processes share them. Within a process an attempt that is under way counts as
-//! a failure until its outcome is known, and whoever would be one too many waits for it: so any number of guesses at
+//! a failure until its outcome is known, and whoever would be one too many waits for it, in the order of coming: so any number of guesses at
 //! once are not more than the limit, and any number of right logins at once are no failures.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::{Batch, CommitError, Documents};
@@ -25,13 +26,20 @@ pub(super) struct Throttle {
     per_account: usize,
     per_address: usize,
     window_seconds: i64,
-    under_way: Arc<UnderWay>,
+    gates: Arc<Gates>,
 }
 
-/// Attempts that have begun and not ended, by counter.
+/// The gates that somebody stands at or has gone through.
 #[derive(Default)]
-struct UnderWay {
-    counts: Mutex<HashMap<Counter, usize>>,
+struct Gates(Mutex<HashMap<Counter, Arc<Gate>>>);
+
+/// Lets the attempts of one counter in.
+#[derive(Default)]
+struct Gate {
+    /// Held by the one who is next, while it reads the count or waits for another's outcome.
+    queue: tokio::sync::Mutex<()>,
+    /// How many were let in and have not ended. Grows only by who holds the queue.
+    inside: AtomicUsize,
     ended: Notify,
 }
 
@@ -50,9 +58,12 @@ pub(super) struct Attempt<'a> {
     _places: [Place; 2],
 }
 
+/// Somebody at a gate; inside once it was let in.
 struct Place {
-    under_way: Arc<UnderWay>,
+    gates: Arc<Gates>,
+    gate: Arc<Gate>,
     counter: Counter,
+    is_inside: bool,
 }
 
 impl Counter {
@@ -78,7 +89,7 @@ impl Throttle {
             per_account: settings.login_failures_per_account,
             per_address: settings.login_failures_per_address,
             window_seconds: settings.login_window_seconds,
-            under_way: Arc::default(),
+            gates: Arc::default(),
         }
     }
 
@@ -94,27 +105,29 @@ impl Throttle {
         Ok(Attempt { throttle: self, account, address, _places: [address_place, account_place] })
     }
 
-    /// Takes a place first and reads the count after, so that one of two at the edge sees the other.
     async fn place(&self, counter: &Counter, limit: usize, now: Timestamp) -> Result<Place, Problem> {
+        let mut place = self.gates.stand_at(counter);
+        let gate = place.gate.clone();
+        let _next = gate.queue.lock().await;
         loop {
-            let ended = self.under_way.ended.notified();
+            // In this order: whoever ends in between is seen inside or in the count, or wakes us.
+            let ended = gate.ended.notified();
             tokio::pin!(ended);
             ended.as_mut().enable();
-            let (place, before) = self.under_way.enter(counter);
-            let (failures, _) = self.read(counter).await?;
-            let failures = failures.after(self.window_begins(now));
-            if failures.at.len() >= limit {
-                let oldest = failures.at.first().copied().unwrap_or(now);
+            let inside = gate.inside.load(Ordering::SeqCst);
+            let failures = self.read(counter).await?.0.after(self.window_begins(now)).at;
+            if failures.len() >= limit {
+                let oldest = failures.first().copied().unwrap_or(now);
                 let wait = oldest.plus_seconds(self.window_seconds).millis_since(now).max(1);
                 let seconds = u64::try_from(wait).unwrap_or(1).div_ceil(1000);
                 return Err(
                     Problem::because(Code::RateLimited, "Too many failed logins.").retry_after(seconds)
                 );
             }
-            if failures.at.len() + before < limit {
+            if failures.len() + inside < limit {
+                place.enter();
                 return Ok(place);
             }
-            drop(place);
             ended.await;
         }
     }
@@ -171,28 +184,31 @@ impl Attempt<'_> {
     }
 }
 
-impl UnderWay {
-    /// A place, and how many were there before.
-    fn enter(self: &Arc<Self>, counter: &Counter) -> (Place, usize) {
-        let mut counts = self.counts.lock();
-        let count = counts.entry(counter.clone()).or_default();
-        let before = *count;
-        *count += 1;
-        (Place { under_way: self.clone(), counter: counter.clone() }, before)
+impl Gates {
+    fn stand_at(self: &Arc<Self>, counter: &Counter) -> Place {
+        let gate = self.0.lock().entry(counter.clone()).or_default().clone();
+        Place { gates: self.clone(), gate, counter: counter.clone(), is_inside: false }
+    }
+}
+
+impl Place {
+    fn enter(&mut self) {
+        self.is_inside = true;
+        self.gate.inside.fetch_add(1, Ordering::SeqCst);
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = self.under_way.counts.lock();
-        if let Some(count) = counts.get_mut(&self.counter) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.counter);
-            }
+        if self.is_inside {
+            self.gate.inside.fetch_sub(1, Ordering::SeqCst);
+            self.gate.ended.notify_waiters();
         }
-        drop(counts);
-        self.under_way.ended.notify_waiters();
+        let mut gates = self.gates.0.lock();
+        // The map's own and ours: the last one takes the gate away. While it is looked at nobody can come.
+        if Arc::strong_count(&self.gate) == 2 {
+            gates.remove(&self.counter);
+        }
     }
 }
 

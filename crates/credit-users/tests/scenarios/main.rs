@@ -1,5 +1,6 @@
 //! The module seen from the street: every call over HTTP, on in-memory ports.
 
+mod interleaved;
 mod login;
 mod look_alikes;
 mod operators;

@@ -1,5 +1,5 @@
 use credit_core::Role;
-use futures_util::future::join;
+use futures_util::future::{join, join_all};
 use serde_json::json;
 
 use crate::world::{PASSWORD, Person, World, refused};
@@ -124,8 +124,8 @@ async fn a_suspended_admin_does_not_count() {
 
 #[actix_web::test]
 async fn of_two_admins_that_demote_each_other_at_once_one_stays() {
-    for round in 0..20 {
-        let world = World::new().await;
+    for round in 0..60 {
+        let world = World::crossing(round).await;
         let first = world.operator("root-admin", Role::Admin).await;
         let second = world.operator("second-admin", Role::Admin).await;
         let (left, right) = join(
@@ -160,4 +160,23 @@ async fn the_first_admin_is_made_where_there_is_none() {
     assert_eq!(world.ask("GET", "/v1/users", &admin, None).await.status, 200);
     let poor = world.users.create_admin("other-admin", "other@example.org", &"password123".into()).await;
     assert_eq!(poor.err().map(|problem| problem.code()), Some(credit_core::Code::ValidationFailed));
+}
+
+#[actix_web::test]
+async fn of_many_admins_that_all_step_down_at_once_one_stays() {
+    for seed in 0..10 {
+        let world = World::crossing(seed).await;
+        let mut admins = Vec::new();
+        for number in 2..8 {
+            admins.push(world.operator(&format!("admin-{number}"), Role::Admin).await);
+        }
+        let answers = join_all(admins.iter().map(|admin| set_roles(&world, admin, admin, &["user"]))).await;
+        let done = answers.iter().filter(|answer| answer.status == 200).count();
+        assert!(done < admins.len(), "seed {seed}");
+        for answer in answers.iter().filter(|answer| answer.status != 200) {
+            refused(answer, 409, "last_admin");
+        }
+        let left = world.ask_as("reader", "GET", "/v1/users?role=admin", None).await.json();
+        assert_eq!(left["data"].as_array().map(Vec::len), Some(admins.len() - done));
+    }
 }

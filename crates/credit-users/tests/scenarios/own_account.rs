@@ -1,3 +1,4 @@
+use futures_util::future::{join, join_all};
 use serde_json::json;
 
 use crate::world::{OTHER_PASSWORD, PASSWORD, World, refused};
@@ -124,4 +125,24 @@ async fn sessions_are_listed_newest_first_in_pages_and_ended_one_by_one() {
     refused(&world.ask("DELETE", &path, &ann, None).await, 404, "not_found");
     let left = world.ask("GET", "/v1/auth/sessions", &ann, None).await.json();
     assert_eq!(left["data"].as_array().map(Vec::len), Some(4));
+}
+
+#[actix_web::test]
+async fn no_login_with_the_old_password_slips_past_a_new_one() {
+    for seed in 0..30 {
+        let world = World::crossing(seed).await;
+        let here = world.person("ann").await;
+        let body = json!({ "current_password": PASSWORD, "new_password": OTHER_PASSWORD });
+        let (changed, logins) = join(
+            world.ask("PUT", "/v1/auth/password", &here, Some(body)),
+            join_all((0..8).map(|_| world.login("ann", PASSWORD))),
+        )
+        .await;
+        assert_eq!(changed.status, 204, "{:?}", changed.json());
+        for login in logins.iter().filter(|login| login.status == 200) {
+            let access = login.json()["access_token"].as_str().expect("text").to_owned();
+            refused(&world.me(&access).await, 401, "unauthenticated");
+        }
+        assert_eq!(world.me(&here.access).await.status, 200);
+    }
 }

@@ -38,11 +38,13 @@ async fn a_spent_refresh_token_ends_the_session_however_long_ago_it_was_spent() 
 
 #[actix_web::test]
 async fn of_fifty_that_refresh_with_one_token_at_once_exactly_one_wins() {
-    let world = World::new().await;
-    let ann = world.person("ann").await;
-    let answers = join_all((0..50).map(|_| world.refresh(&ann.refresh))).await;
-    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
-    assert_eq!(answers.iter().filter(|answer| answer.code() == "refresh_token_reused").count(), 49);
+    for seed in 0..5 {
+        let world = World::crossing(seed).await;
+        let ann = world.person("ann").await;
+        let answers = join_all((0..50).map(|_| world.refresh(&ann.refresh))).await;
+        assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+        assert_eq!(answers.iter().filter(|answer| answer.code() == "refresh_token_reused").count(), 49);
+    }
 }
 
 #[actix_web::test]

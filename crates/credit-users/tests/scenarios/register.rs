@@ -5,7 +5,7 @@ use credit_users::{Registration, UsersSettings};
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::world::{PASSWORD, World, refused, registration};
+use crate::world::{PASSWORD, World, parts, refused, registration};
 
 #[actix_web::test]
 async fn a_registration_answers_the_user_with_tokens_and_its_wallet_is_there() {
@@ -108,7 +108,7 @@ async fn an_api_key_registers_users_of_its_own_application_only() {
 #[actix_web::test]
 async fn where_registration_is_closed_only_keys_with_the_scope_and_admins_register() {
     let settings = UsersSettings { registration: Registration::Closed, ..UsersSettings::default() };
-    let world = World::with(TestParts { settings, ..TestParts::default() }).await;
+    let world = World::with(TestParts { settings, ..parts() }).await;
     refused(&world.register("ann").await, 403, "registration_closed");
     let reader = world.ask_as("reader", "POST", "/v1/auth/register", Some(json!({}))).await;
     refused(&reader, 403, "registration_closed");

@@ -2,7 +2,7 @@ use credit_users::UsersSettings;
 use credit_users::testkit::{TestParts, failures_collection};
 use futures_util::future::join_all;
 
-use crate::world::{OTHER_PASSWORD, PASSWORD, World, refused};
+use crate::world::{OTHER_PASSWORD, PASSWORD, World, parts, refused};
 
 async fn strict(per_account: usize, per_address: usize) -> World {
     let settings = UsersSettings {
@@ -10,7 +10,7 @@ async fn strict(per_account: usize, per_address: usize) -> World {
         login_failures_per_address: per_address,
         ..UsersSettings::default()
     };
-    World::with(TestParts { settings, ..TestParts::default() }).await
+    World::with(TestParts { settings, ..parts() }).await
 }
 
 #[actix_web::test]

@@ -9,6 +9,8 @@ use credit_users::testkit::TestParts;
 use credit_users::{Email, NewPassword, NewUser, Username, Users};
 use serde_json::{Value, json};
 
+use crate::interleaved::Interleaved;
+
 pub(crate) const PASSWORD: &str = "otter-Lamp-42";
 pub(crate) const OTHER_PASSWORD: &str = "heron-Vase-77";
 
@@ -17,6 +19,11 @@ pub(crate) struct World {
     pub(crate) house: TestHouse,
     pub(crate) users: Arc<Users>,
     pub(crate) app: AppId,
+}
+
+/// Ports in memory; calls that are made at once cross.
+pub(crate) fn parts() -> TestParts {
+    TestParts::on(Arc::new(Interleaved::new(1)))
 }
 
 /// Somebody with tokens.
@@ -29,7 +36,12 @@ pub(crate) struct Person {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        Self::with(TestParts::default()).await
+        Self::with(parts()).await
+    }
+
+    /// Whose calls cross as this seed says.
+    pub(crate) async fn crossing(seed: u64) -> Self {
+        Self::with(TestParts::on(Arc::new(Interleaved::new(seed)))).await
     }
 
     pub(crate) async fn with(parts: TestParts) -> Self {
