@@ -36,12 +36,53 @@ pub fn claim(kind: &str, parts: &[&str]) -> u128 {
     u128::from_be_bytes(half)
 }
 
+/// A hash on disk is a number; for people it is 32 hex digits, since JSON has no number of 128 bits.
+mod hash_form {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(hash: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(&format_args!("{hash:032x}"))
+        } else {
+            serializer.serialize_u128(*hash)
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+            u128::from_str_radix(&text, 16).map_err(serde::de::Error::custom)
+        } else {
+            u128::deserialize(deserializer)
+        }
+    }
+}
+
+/// The same of several.
+mod hash_forms {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Hash(#[serde(with = "super::hash_form")] u128);
+
+    pub(super) fn serialize<S: Serializer>(hashes: &[u128], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(hashes.iter().map(|hash| Hash(*hash)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u128>, D::Error> {
+        Ok(Vec::<Hash>::deserialize(deserializer)?.into_iter().map(|hash| hash.0).collect())
+    }
+}
+
 /// The idempotency key of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyMark {
     /// The claim of the key in its book.
+    #[serde(with = "hash_form")]
     pub claim: u128,
     /// What was asked with it.
+    #[serde(with = "hash_form")]
     pub fingerprint: u128,
 }
 
@@ -181,6 +222,7 @@ pub struct Record {
     /// Its idempotency key.
     pub key: Option<KeyMark>,
     /// What else it claims.
+    #[serde(with = "hash_forms")]
     pub claims: Vec<u128>,
     /// What the caller got.
     pub answer: Answer,

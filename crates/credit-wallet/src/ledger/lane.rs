@@ -67,7 +67,11 @@ impl Lane {
     /// others were faster: their groups are applied, and the commands are to be decided again.
     async fn land(&self, draft: &Draft) -> Result<bool, StoreError> {
         if draft.records.is_empty() {
-            return if self.book.parts.journal.is_shared() { Ok(!self.book.catch_up().await?) } else { Ok(true) };
+            return if self.book.parts.journal.is_shared() {
+                Ok(!self.book.catch_up().await?)
+            } else {
+                Ok(true)
+            };
         }
         let (appended, group) = self.append(draft).await?;
         if appended == Appended::Taken {
@@ -252,7 +256,8 @@ impl Draft {
             Err(problem) => match ask.key {
                 Some(key) if problem.code().is_outcome() => {
                     let refusal = StoredRefusal::of(&problem, &ask.request_id);
-                    let kept = self.keep(Decided { record: Record::refused(key, refusal), wallets: Vec::new() });
+                    let kept =
+                        self.keep(Decided { record: Record::refused(key, refusal), wallets: Vec::new() });
                     Verdict::Refused(kept.err().unwrap_or(problem))
                 }
                 _ => Verdict::Refused(problem),

@@ -92,12 +92,17 @@ impl Book {
 
     pub(crate) async fn kept_wallet(&self, id: WalletId) -> Result<Option<Arc<Wallet>>, StoreError> {
         self.refresh().await?;
-        if let Some(wallet) = self.state.read().wallet(id).cloned() {
-            return Ok(Some(wallet));
-        }
         let mut absent = Vec::new();
-        self.load(&Needs { wallets: vec![id], ..Needs::default() }, &mut absent).await?;
-        Ok(self.state.read().wallet(id).cloned())
+        loop {
+            if let Some(wallet) = self.state.read().wallet(id).cloned() {
+                return Ok(Some(wallet));
+            }
+            if !absent.is_empty() {
+                return Ok(None);
+            }
+            // What is loaded may have left memory again before the next look.
+            self.load(&Needs { wallets: vec![id], ..Needs::default() }, &mut absent).await?;
+        }
     }
 
     /// A hold as it is now.

@@ -9,7 +9,7 @@ use credit_core::ports::journal::{BookId, Journal};
 use super::audit::{Replayed, all};
 use super::codec::{self, Decoded};
 use super::state::TailGroup;
-use super::views::{self, BookView, Touched};
+use super::views::{self, BookView};
 
 const BATCH_ROWS: usize = 20_000;
 
@@ -49,13 +49,12 @@ pub async fn rebuild_views(
         }
         progress(next - 1, head);
     }
-    for wallet in replayed.wallets.values() {
-        let touched = Touched {
-            grants: wallet.lots.iter().map(|lot| lot.id).chain(wallet.spent_lots.keys().copied()).collect(),
-            holds: wallet.holds.keys().copied().collect(),
-            refunds: wallet.refunds.keys().copied().collect(),
-        };
-        touched.writes(wallet, head, &mut writes);
+    let wallets = replayed.wallets.values().map(|wallet| views::wallet_write(wallet, head));
+    let lots = replayed.lots.values().map(|(wallet, lot)| views::grant_write(*wallet, lot, head));
+    let holds = replayed.holds.values().map(|hold| views::hold_write(hold, head));
+    let refunds = replayed.refunds.iter().map(|(id, refunded)| views::refund_write(*id, refunded, head));
+    for write in wallets.chain(lots).chain(holds).chain(refunds) {
+        writes.push(write);
         if writes.len() >= BATCH_ROWS {
             written += commit(documents, book, &mut writes).await?;
         }

@@ -1,0 +1,10 @@
+//! The ledger on the ports in memory: races, faults, crashes, several processes on one book, and what readers see.
+
+mod audit;
+mod crash;
+mod faults;
+mod keys;
+mod races;
+mod reads;
+mod shared;
+mod support;

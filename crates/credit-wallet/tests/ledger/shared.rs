@@ -1,0 +1,108 @@
+//! Two processes on one book.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use credit_core::Code;
+use credit_core::memory::MemoryJournal;
+use credit_wallet::ledger::LedgerSettings;
+use futures_util::future::join_all;
+
+use crate::races::walk;
+use crate::support::{House, ShakyDocuments, ShakyJournal, Take, ask, balance, keyed, open, wallet_with};
+
+fn shared_house() -> House {
+    let journal = ShakyJournal::new(MemoryJournal::shared(), 1, 0, Duration::from_micros(200));
+    House::over(journal, Arc::new(ShakyDocuments::default()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_processes_on_one_wallet_overspend_nothing_and_both_get_their_share() {
+    let house = shared_house();
+    let books = [house.book().await, house.book().await];
+    let wallet = wallet_with(&books[0], 1, 300).await;
+
+    let calls = (0..400).map(|call| {
+        let book = books[call % 2].clone();
+        tokio::spawn(async move { (call % 2, book.submit(ask(Take::new(wallet, 1))).await) })
+    });
+    let mut accepted = [0, 0];
+    for outcome in join_all(calls).await {
+        match outcome.expect("no panic") {
+            (process, Ok(_)) => accepted[process] += 1,
+            (_, Err(problem)) => assert_eq!(problem.code(), Code::InsufficientFunds),
+        }
+    }
+
+    assert_eq!(accepted[0] + accepted[1], 300);
+    assert!(accepted.iter().all(|accepted| *accepted >= 50), "{accepted:?}");
+    for book in &books {
+        assert_eq!(balance(book, wallet).await, 0);
+        let verified = house.verify(book).await;
+        assert_eq!(verified.totals, book.totals());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_key_at_two_processes_has_one_effect() {
+    let house = shared_house();
+    let books = [house.book().await, house.book().await];
+    let wallet = wallet_with(&books[0], 1, 1_000).await;
+
+    let calls = (0..400).map(|call| {
+        let book = books[call % 2].clone();
+        tokio::spawn(async move {
+            book.submit(keyed(Take::new(wallet, 1), &format!("{}", call / 8))).await.expect("enough is there")
+        })
+    });
+    let outcomes = join_all(calls).await;
+
+    let first = outcomes.iter().filter(|outcome| !outcome.as_ref().expect("no panic").replayed).count();
+    assert_eq!(first, 50);
+    assert_eq!(balance(&books[1], wallet).await, 950);
+    house.verify(&books[0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_read_at_one_process_sees_what_the_other_has_answered() {
+    let house = shared_house();
+    let books = [house.book().await, house.book().await];
+    let wallet = wallet_with(&books[0], 1, 1_000).await;
+
+    for call in 0..100 {
+        let outcome = books[call % 2].submit(ask(Take::new(wallet, 1))).await.expect("enough is there");
+        let other = &books[(call + 1) % 2];
+        let version = outcome.record.change_of(wallet).expect("it changed").version;
+        let seen = other.wallet(wallet).await.expect("it can be read").expect("it exists");
+        assert!(seen.version >= version, "{} after {version} was answered", seen.version);
+        let posted = other.transaction(outcome.record.posted[0].id).await.expect("it can be read");
+        assert_eq!(posted.map(|posted| posted.transaction().clone()).as_ref(), outcome.record.posted.first());
+    }
+    house.verify(&books[0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_processes_with_hardly_any_memory_stay_right_under_load_and_readers() {
+    let mut house = shared_house();
+    house.settings =
+        LedgerSettings { cached_wallets: 3, view_pause: Duration::from_micros(100), ..house.settings };
+    let books = [house.book().await, house.book().await];
+    let wallets = join_all((0..20).map(|user| open(&books[0], user))).await;
+
+    let walks = (0_usize..12).map(|walker| {
+        let seed = u64::try_from(walker).expect("small");
+        tokio::spawn(walk(books[walker % 2].clone(), wallets.clone(), seed, 60))
+    });
+    let sums = join_all(walks).await;
+
+    let expected: i64 = sums.into_iter().map(|sum| sum.expect("no panic")).sum();
+    for book in &books {
+        let mut found = 0;
+        for wallet in &wallets {
+            found += balance(book, *wallet).await;
+        }
+        assert_eq!(found, expected);
+        let verified = house.verify(book).await;
+        assert_eq!(verified.totals, book.totals());
+    }
+}
