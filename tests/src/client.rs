@@ -105,15 +105,20 @@ impl Client {
             }
             None => self.agent.run(request.body(()).map_err(|error| error.to_string())?),
         };
-        let mut answer = answer.map_err(|error| error.to_string())?;
-        let headers = answer
-            .headers()
-            .iter()
-            .map(|(name, value)| (name.as_str().to_owned(), value.to_str().unwrap_or_default().to_owned()))
-            .collect();
-        let status = answer.status().as_u16();
-        let body = answer.body_mut().read_to_string().map_err(|error| error.to_string())?;
-        Ok(Answer { status, headers, body })
+        read(answer.map_err(|error| error.to_string())?)
+    }
+
+    /// Calls with these bytes as the body and nothing added. `Err` if no answer came.
+    pub fn raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer, String> {
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if let Some((name, value)) = &self.credential {
+            request = request.header(*name, value);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let sent = request.body(body).map_err(|error| error.to_string())?;
+        read(self.agent.run(sent).map_err(|error| error.to_string())?)
     }
 
     /// `GET`.
@@ -142,4 +147,15 @@ impl Client {
     pub fn post_once(&self, path: &str, key: &str, body: &Value) -> Answer {
         self.call("POST", path, &[("idempotency-key", key)], Some(body)).expect("an answer")
     }
+}
+
+fn read(mut answer: ureq::http::Response<ureq::Body>) -> Result<Answer, String> {
+    let headers = answer
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), value.to_str().unwrap_or_default().to_owned()))
+        .collect();
+    let status = answer.status().as_u16();
+    let body = answer.body_mut().read_to_string().map_err(|error| error.to_string())?;
+    Ok(Answer { status, headers, body })
 }

@@ -2,5 +2,6 @@
 
 pub mod architecture;
 pub mod client;
+pub mod contract;
 pub mod server;
 pub mod story;
