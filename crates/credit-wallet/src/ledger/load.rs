@@ -89,12 +89,16 @@ impl Book {
             }
             if state.removals == removals {
                 put(&mut state, loaded, absent);
-                // Reads alone must not fill the memory either.
-                let keep = self.parts.settings.cached_wallets;
-                if state.cached_wallets() > keep + keep / 4 + 16 {
-                    state.evict(keep);
-                }
             }
+        }
+    }
+
+    /// Reads alone must not fill the memory either. Only they make room: a group may need more wallets at once than the
+    /// memory is meant to keep, and what is loaded for it must not push out the rest of it.
+    pub(crate) fn make_room(&self) {
+        let keep = self.parts.settings.cached_wallets;
+        if self.state.read().cached_wallets() > keep + keep / 4 + 16 {
+            self.state.write().evict(keep);
         }
     }
 

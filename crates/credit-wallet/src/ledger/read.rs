@@ -93,8 +93,13 @@ impl Book {
     pub(crate) async fn kept_wallet(&self, id: WalletId) -> Result<Option<Arc<Wallet>>, StoreError> {
         self.refresh().await?;
         let mut absent = Vec::new();
+        let mut is_loaded = false;
         loop {
-            if let Some(wallet) = self.state.read().wallet(id).cloned() {
+            let kept = self.state.read().wallet(id).cloned();
+            if let Some(wallet) = kept {
+                if is_loaded {
+                    self.make_room();
+                }
                 return Ok(Some(wallet));
             }
             if !absent.is_empty() {
@@ -102,6 +107,7 @@ impl Book {
             }
             // What is loaded may have left memory again before the next look.
             self.load(&Needs { wallets: vec![id], ..Needs::default() }, &mut absent).await?;
+            is_loaded = true;
         }
     }
 

@@ -142,7 +142,8 @@ impl State {
     }
 
     pub(crate) fn put_wallet(&mut self, wallet: Arc<Wallet>) {
-        let used = AtomicU64::new(self.tick.fetch_add(1, Ordering::Relaxed));
+        // Newer than everything that was looked at before.
+        let used = AtomicU64::new(self.tick.fetch_add(1, Ordering::Relaxed) + 1);
         self.wallets.insert(wallet.id, Cached { wallet, used });
     }
 
