@@ -93,6 +93,7 @@ struct Pair {
     first: HashMap<u8, Arc<Record>>,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, real: T, model: T) -> Result<(), String> {
     if real == model { Ok(()) } else { Err(format!("{what}: really {real:?}, by the model {model:?}")) }
 }
@@ -178,7 +179,7 @@ impl Pair {
             }
             (Verdict::Refused(problem), Err(refused)) => {
                 same("the replayed refusal", problem.code().as_str(), refused.code())?;
-                self.compare_refusal(problem, refused)
+                Self::compare_refusal(problem, refused)
             }
             (verdict, expected) => Err(format!("replay: {}, by the model {expected:?}", name(verdict))),
         }
@@ -189,7 +190,7 @@ impl Pair {
             (Verdict::Made(record), Ok(done)) => (record, done),
             (Verdict::Refused(problem), Err(refused)) => {
                 same("refusal", problem.code().as_str(), refused.code())?;
-                return self.compare_refusal(problem, refused);
+                return Self::compare_refusal(problem, refused);
             }
             (verdict, expected) => {
                 return Err(format!("really {}, by the model {expected:?}", name(verdict)));
@@ -218,7 +219,7 @@ impl Pair {
         }
     }
 
-    fn compare_refusal(&self, problem: &credit_core::Problem, refused: &Refused) -> Result<(), String> {
+    fn compare_refusal(problem: &credit_core::Problem, refused: &Refused) -> Result<(), String> {
         let Refused::Insufficient { required, available, held, next_effective_at } = refused else {
             return Ok(());
         };
@@ -362,7 +363,7 @@ impl Pair {
         same("held", real.held(), model.held(number))?;
         same("scheduled", real.scheduled(now), model.scheduled(number))?;
         same("available", real.available(now), model.available(number))?;
-        same("free in its lots", real.free_in_lots(now), model.from_lots(number))?;
+        same("free in its lots", real.free_in_lots(now), model.usable_in_lots(number))?;
         let wallet = &model.wallets[number];
         same("overdrawn", real.overdrawn, wallet.overdrawn)?;
         same("version", real.version, wallet.version)?;

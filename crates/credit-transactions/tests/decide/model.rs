@@ -208,7 +208,7 @@ impl Model {
     }
 
     /// What the lots alone can give without bringing `available` below zero.
-    pub(crate) fn from_lots(&self, wallet: usize) -> i64 {
+    pub(crate) fn usable_in_lots(&self, wallet: usize) -> i64 {
         let free: i64 = self.drawable(wallet).into_iter().map(|lot| self.free(lot)).sum();
         free.min(self.available(wallet)).max(0)
     }
@@ -288,7 +288,7 @@ impl Model {
     }
 
     /// A lot comes in; if it is effective it repays what is overdrawn first.
-    fn credit(&mut self, lot: Lot) -> Result<usize, Refused> {
+    fn credit(&mut self, mut lot: Lot) -> Result<usize, Refused> {
         let wallet = lot.wallet;
         if self.balance(wallet) + lot.amount > MAX_AMOUNT {
             return refuse("balance_overflow");
@@ -296,8 +296,8 @@ impl Model {
         let repaid =
             if lot.effective_at <= self.now { lot.amount.min(self.wallets[wallet].overdrawn) } else { 0 };
         self.wallets[wallet].overdrawn -= repaid;
-        let remaining = lot.amount - repaid;
-        self.lots.push(Lot { remaining, ..lot });
+        lot.remaining = lot.amount - repaid;
+        self.lots.push(lot);
         Ok(self.lots.len() - 1)
     }
 
@@ -351,10 +351,10 @@ impl Model {
                     lot.wallet == wallet && !lot.expired && lot.remaining > 0 && lot.expires_at == Some(at)
                 })
                 .expect("something is due at that instant");
-            let held = self.held_of(lot);
-            let gone = self.lots[lot].remaining - held;
+            let kept = self.held_of(lot);
+            let gone = self.lots[lot].remaining - kept;
             self.lots[lot].expired = true;
-            self.lots[lot].remaining = held;
+            self.lots[lot].remaining = kept;
             if gone > 0 {
                 self.post("expiry", false, wallet, gone).taken = vec![(lot, gone)];
             }
@@ -496,7 +496,7 @@ impl Model {
         }
         self.moving(wallet)?;
         self.bump(wallet);
-        let lot = Lot { expires_at, priority, ..self.lot(wallet, amount, true) };
+        let lot = Lot { priority, expires_at, ..self.lot(wallet, amount, true) };
         let lot = self.credit(lot)?;
         self.post("purchase", true, wallet, amount).credited = vec![(lot, amount)];
         let made = self.transactions.len() - 1;
@@ -518,7 +518,7 @@ impl Model {
         self.moving(wallet)?;
         self.bump(wallet);
         let effective_at = effective_at.unwrap_or(self.now);
-        let lot = Lot { expires_at, priority, effective_at, ..self.lot(wallet, amount, false) };
+        let lot = Lot { priority, effective_at, expires_at, ..self.lot(wallet, amount, false) };
         let lot = self.credit(lot)?;
         self.post("grant", true, wallet, amount).credited = vec![(lot, amount)];
         Ok(Done::Transaction(self.transactions.len() - 1))
@@ -527,7 +527,7 @@ impl Model {
     fn spend(&mut self, wallet: usize, amount: i64, at_most: bool) -> Answer {
         self.moving(wallet)?;
         let amount = if at_most {
-            let there = self.from_lots(wallet).min(amount);
+            let there = self.usable_in_lots(wallet).min(amount);
             if there == 0 {
                 return self.insufficient(wallet, amount, 0);
             }
@@ -553,7 +553,7 @@ impl Model {
     fn transfer(&mut self, source: usize, destination: usize, amount: i64) -> Answer {
         self.moving(source)?;
         self.moving(destination)?;
-        let there = self.from_lots(source);
+        let there = self.usable_in_lots(source);
         if amount > there {
             return self.insufficient(source, amount, there);
         }
@@ -590,7 +590,7 @@ impl Model {
 
     fn adjust(&mut self, wallet: usize, credit: bool, amount: i64) -> Answer {
         self.moving(wallet)?;
-        let there = self.from_lots(wallet);
+        let there = self.usable_in_lots(wallet);
         if !credit && amount > there {
             return self.insufficient(wallet, amount, there);
         }
@@ -688,7 +688,7 @@ impl Model {
 
     fn hold(&mut self, wallet: usize, amount: i64, seconds: i64) -> Answer {
         self.moving(wallet)?;
-        let there = self.from_lots(wallet);
+        let there = self.usable_in_lots(wallet);
         if amount > there {
             return self.insufficient(wallet, amount, there);
         }

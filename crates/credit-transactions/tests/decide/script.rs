@@ -93,7 +93,7 @@ fn priority(dice: &mut Dice) -> u8 {
 fn call(dice: &mut Dice, model: &Model, now: i64) -> Call {
     let of = wallet(dice, model);
     let near = if of < model.wallets.len() {
-        vec![model.available(of), model.from_lots(of), model.balance(of), model.held(of)]
+        vec![model.available(of), model.usable_in_lots(of), model.balance(of), model.held(of)]
     } else {
         vec![]
     };

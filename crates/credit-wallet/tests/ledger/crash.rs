@@ -134,7 +134,7 @@ async fn a_ledger_that_shuts_down_finishes_what_waits_and_takes_nothing_more() {
     assert!(
         outcomes
             .iter()
-            .flat_map(|outcome| outcome.as_ref().err())
+            .filter_map(|outcome| outcome.as_ref().err())
             .all(|problem| problem.code() == Code::Unavailable)
     );
     let late = book.submit(ask(Take::new(wallet, 1))).await.expect_err("it has shut down");
