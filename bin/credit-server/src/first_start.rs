@@ -109,8 +109,14 @@ async fn dev_key(service: &Service, kept: Option<String>) -> Result<String> {
 }
 
 /// What profile `dev` says on start: where everything is, and a call that works as it stands.
-pub(crate) fn welcome(credentials: &DevCredentials, data_dir: &Path, metrics: &str) -> String {
+pub(crate) fn welcome(
+    credentials: &DevCredentials,
+    data_dir: &Path,
+    metrics: &str,
+    modules: &[&'static str],
+) -> String {
     let DevCredentials { base_url, admin, api_key } = credentials;
+    let list = if modules.contains(&"wallet_module") { "/v1/wallets" } else { "/v1/users" };
     format!(
         "\ncredit-server {version}, profile dev\n\n  \
            API      {base_url}\n  \
@@ -118,7 +124,7 @@ pub(crate) fn welcome(credentials: &DevCredentials, data_dir: &Path, metrics: &s
            Metrics  {metrics}/metrics\n  \
            Admin    {username}, password and API key in {credentials}\n\n\
          Try it:\n\n  \
-           curl {base_url}/v1/wallets -H 'X-API-Key: {api_key}'\n\n",
+           curl {base_url}{list} -H 'X-API-Key: {api_key}'\n\n",
         version = env!("CARGO_PKG_VERSION"),
         username = admin.username,
         credentials = DevCredentials::place(data_dir).display(),

@@ -81,6 +81,7 @@ async fn get_ready(
             &credentials,
             &settings.data_dir,
             &address::base_url(metrics),
+            &service.manager.names(),
         ));
     }
 }
