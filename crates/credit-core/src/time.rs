@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Where the time comes from. Only the server's clock asks the operating system; tests set it.
@@ -65,8 +67,11 @@ impl Timestamp {
         if !shape {
             return Err(InvalidTimestamp);
         }
-        let instant: jiff::Timestamp = text.parse().map_err(|_| InvalidTimestamp)?;
-        let millis = instant.as_millisecond();
+        let known: Result<jiff::Timestamp, _> = text.parse();
+        let millis = match known {
+            Ok(instant) => instant.as_millisecond(),
+            Err(_) => civil_millis(text).ok_or(InvalidTimestamp)?,
+        };
         if (LOWEST_MILLIS..=HIGHEST_MILLIS).contains(&millis) {
             Ok(Self(millis))
         } else {
@@ -94,9 +99,42 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let instant = jiff::Timestamp::from_millisecond(self.0).map_err(|_| fmt::Error)?;
-        write!(f, "{instant:.3}")
+        if let Ok(instant) = jiff::Timestamp::from_millisecond(self.0) {
+            return write!(f, "{instant:.3}");
+        }
+        let since = SignedDuration::from_millis(self.0);
+        let civil = CIVIL_EPOCH.checked_add(since).map_err(|_| fmt::Error)?;
+        write!(f, "{civil:.3}Z")
     }
+}
+
+const CIVIL_EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+
+/// Unix milliseconds of an instant in the last or first days that RFC 3339 can write: jiff's instants end a day before
+/// year 9999 does, and `9999-12-31T23:59:59Z` is what many write for "never".
+fn civil_millis(text: &str) -> Option<i64> {
+    let (civil, offset_minutes) = match text.strip_suffix(['Z', 'z']) {
+        Some(civil) => (civil, 0),
+        None => {
+            let (civil, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
+            let (hours, minutes) = offset.get(1..)?.split_once(':').filter(|(hours, minutes)| {
+                [hours, minutes].iter().all(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit()))
+            })?;
+            let minutes = hours.parse::<u8>().ok().filter(|hours| *hours < 24).map(i64::from)? * 60
+                + minutes.parse::<u8>().ok().filter(|minutes| *minutes < 60).map(i64::from)?;
+            match offset.get(..1)? {
+                "+" => (civil, minutes),
+                "-" => (civil, -minutes),
+                _ => return None,
+            }
+        }
+    };
+    if civil.get(10..)?.contains(['+', '-', 'Z', 'z']) {
+        return None; // an offset of its own
+    }
+    let civil: DateTime = civil.parse().ok()?;
+    let since = civil.duration_since(CIVIL_EPOCH).as_millis();
+    i64::try_from(since).ok()?.checked_sub(offset_minutes * 60_000)
 }
 
 impl fmt::Debug for Timestamp {
@@ -142,8 +180,26 @@ mod tests {
             "now",
             "2026-13-01T00:00:00Z",
             "2026-11-22T18:00Z",
+            "9999-12-32T00:00:00Z",
+            "9999-12-31T24:00:01Z",
+            "9999-12-31T23:59:59",
+            "9999-12-31T23:59:59-00:01",
+            "9999-12-31T23:59:59+2:000",
+            "9999-12-31T23:59:59++2:00",
+            "9999-12-31T20:59:59+02:00Z",
+            "9999-12-31T23:59:59\u{e4}00:00",
         ] {
             assert_eq!(Timestamp::parse(wrong), Err(InvalidTimestamp), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_time_reaches_to_the_last_instant_of_year_9999() {
+        for text in ["9999-12-31T23:59:59.999Z", "9999-12-30T22:00:01.000Z", "0000-01-01T00:00:00.000Z"] {
+            assert_eq!(Timestamp::parse(text).expect(text).to_string(), text);
+        }
+        assert_eq!(Timestamp::parse("9999-12-31T23:59:59.999+00:00"), Ok(Timestamp::MAX));
+        assert_eq!(Timestamp::parse("9999-12-31T23:59:59+01:30").expect("valid").to_string(), "9999-12-31T22:29:59.000Z");
+        assert_eq!(Timestamp::MAX.plus_seconds(1).to_string(), "9999-12-31T23:59:59.999Z");
     }
 }
