@@ -155,6 +155,7 @@ impl Problem {
     /// A problem that lists faults.
     pub fn with_faults(code: Code, faults: Vec<Fault>) -> Self {
         let detail = match faults.as_slice() {
+            [only] if only.pointer.is_empty() => format!("The body {}.", only.detail),
             [only] => format!("{}: {}", only.pointer, only.detail),
             several => format!("{} faults; see errors.", several.len()),
         };

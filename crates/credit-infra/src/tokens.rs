@@ -47,6 +47,7 @@ struct Claims {
     sub: UserId,
     app: AppId,
     sid: SessionId,
+    jti: String,
     iat: i64,
     exp: i64,
 }
@@ -118,6 +119,7 @@ impl TokenSigner for JwtSigner {
             sub: claims.user,
             app: claims.app,
             sid: claims.session,
+            jti: format!("{:032x}", claims.id),
             iat: claims.issued_at.millis().div_euclid(1000),
             exp: claims.expires_at.millis().div_euclid(1000),
         };
@@ -129,6 +131,7 @@ impl TokenSigner for JwtSigner {
         let claims = self.verified(token).ok_or(InvalidToken)?;
         let at = |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1000));
         let claims = AccessClaims {
+            id: u128::from_str_radix(&claims.jti, 16).map_err(|_| InvalidToken)?,
             user: claims.sub,
             app: claims.app,
             session: claims.sid,
@@ -171,6 +174,7 @@ mod tests {
 
     fn claims() -> AccessClaims {
         AccessClaims {
+            id: 4,
             user: UserId::from_u128(1),
             app: AppId::from_u128(2),
             session: SessionId::from_u128(3),
@@ -189,6 +193,7 @@ mod tests {
         let mut claims = json!({
             "iss": "https://credits.example", "aud": "credits", "sub": UserId::from_u128(1),
             "app": AppId::from_u128(2), "sid": SessionId::from_u128(3),
+            "jti": format!("{:032x}", 4),
             "iat": NOW.millis() / 1000, "exp": NOW.millis() / 1000 + 600,
         });
         change(&mut claims);
@@ -220,7 +225,7 @@ mod tests {
 
     #[test]
     fn every_claim_is_required_and_typed() {
-        for claim in ["iss", "aud", "sub", "app", "sid", "iat", "exp"] {
+        for claim in ["iss", "aud", "sub", "app", "sid", "jti", "iat", "exp"] {
             for wrong in [Value::Null, json!(true), json!("other")] {
                 let token = forged(|_| {}, |claims| claims[claim] = wrong);
                 assert_eq!(signer(&[1]).verify(&token, NOW), Err(InvalidToken), "{claim}");

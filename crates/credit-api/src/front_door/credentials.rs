@@ -6,7 +6,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderName, USER_AGENT};
 use credit_core::{Code, Principal, Problem};
 
-use super::{AuthFailure, FrontDoor, TrustedProxies};
+use super::{AuthFailure, Authenticator, FrontDoor, TrustedProxies};
 use crate::request::Client;
 use crate::route::{Access, Route};
 
@@ -26,7 +26,7 @@ pub(super) async fn identify(
     };
     match (access, caller) {
         (Access::Optional, Caller::Nobody | Caller::StaleToken) => Ok(None),
-        (Access::Optional, Caller::Unavailable(_)) if route.always => Ok(None),
+        (Access::Optional, Caller::WrongKey | Caller::Unavailable(_)) if route.always => Ok(None),
         (_, Caller::Unavailable(problem)) => Err(problem),
         (_, Caller::Nobody | Caller::StaleToken | Caller::WrongKey) => {
             Err(Problem::new(Code::Unauthenticated))
@@ -44,21 +44,26 @@ enum Caller {
     Unavailable(Problem),
 }
 
+/// A caller that sends a token and a key must be right in both, and is then the user of the token.
 async fn look_up(door: &FrontDoor, request: &HttpRequest) -> Caller {
-    if let Some(value) = request.headers().get(AUTHORIZATION) {
-        let token = value.to_str().ok().and_then(bearer);
-        let Some(token) = token else { return Caller::StaleToken };
-        return match door.tokens.authenticate(token).await {
-            Ok(principal) => Caller::Known(principal),
-            Err(AuthFailure::Invalid) => Caller::StaleToken,
-            Err(AuthFailure::Unavailable(error)) => Caller::Unavailable(error.into()),
-        };
+    let token = request.headers().get(AUTHORIZATION).map(|value| value.to_str().ok().and_then(bearer));
+    let key = request.headers().get(API_KEY).map(|value| value.to_str().ok());
+    match (token, key) {
+        (None, None) => Caller::Nobody,
+        (Some(token), None) => by_credential(&*door.tokens, token, Caller::StaleToken).await,
+        (None, Some(key)) => by_credential(&*door.api_keys, key, Caller::WrongKey).await,
+        (Some(token), Some(key)) => match by_credential(&*door.api_keys, key, Caller::WrongKey).await {
+            Caller::Known(_) => by_credential(&*door.tokens, token, Caller::WrongKey).await,
+            other => other,
+        },
     }
-    let Some(value) = request.headers().get(API_KEY) else { return Caller::Nobody };
-    let Ok(key) = value.to_str() else { return Caller::WrongKey };
-    match door.api_keys.authenticate(key).await {
+}
+
+async fn by_credential(authenticator: &dyn Authenticator, credential: Option<&str>, wrong: Caller) -> Caller {
+    let Some(credential) = credential else { return wrong };
+    match authenticator.authenticate(credential).await {
         Ok(principal) => Caller::Known(principal),
-        Err(AuthFailure::Invalid) => Caller::WrongKey,
+        Err(AuthFailure::Invalid) => wrong,
         Err(AuthFailure::Unavailable(error)) => Caller::Unavailable(error.into()),
     }
 }

@@ -71,11 +71,13 @@ struct DependencyHealth {
     status: Status,
     /// Whether the house cannot work without it.
     required: bool,
-    /// The state of its circuit breaker, if it has one.
-    #[schema(required)]
-    breaker: Option<&'static str>,
-    /// How long it took to answer.
-    latency_ms: f64,
+    /// The state of its circuit breaker, or null if it has none; for operators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, required = false)]
+    breaker: Option<Option<&'static str>>,
+    /// How long it took to answer, for operators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency_ms: Option<f64>,
     /// Why, for operators.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
@@ -153,8 +155,8 @@ fn dependency(report: DependencyReport, with_details: bool) -> DependencyHealth 
         name: report.name,
         status: report.health.state.into(),
         required: report.is_required,
-        breaker: report.breaker,
-        latency_ms: milliseconds(report.latency),
+        breaker: with_details.then_some(report.breaker),
+        latency_ms: with_details.then(|| milliseconds(report.latency)),
         detail: report.health.detail.filter(|_| with_details),
     }
 }

@@ -5,6 +5,8 @@ use crate::{AppId, SessionId, Timestamp, UserId};
 /// What an access token says. Every claim is required.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessClaims {
+    /// Its own number: no two tokens are the same, though they say the same in the same second.
+    pub id: u128,
     /// The user.
     pub user: UserId,
     /// The user's application.

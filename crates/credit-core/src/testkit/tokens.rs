@@ -9,15 +9,18 @@ pub struct TestTokens;
 
 impl TokenSigner for TestTokens {
     fn sign(&self, claims: &AccessClaims) -> String {
-        let AccessClaims { user, app, session, issued_at, expires_at } = claims;
-        format!("test.{user}.{app}.{session}.{}.{}", issued_at.millis(), expires_at.millis())
+        let AccessClaims { id, user, app, session, issued_at, expires_at } = claims;
+        format!("test.{id:032x}.{user}.{app}.{session}.{}.{}", issued_at.millis(), expires_at.millis())
     }
 
     fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, InvalidToken> {
         let parts: Vec<&str> = token.split('.').collect();
-        let ["test", user, app, session, issued_at, expires_at] = parts[..] else { return Err(InvalidToken) };
+        let ["test", id, user, app, session, issued_at, expires_at] = parts[..] else {
+            return Err(InvalidToken);
+        };
         let instant = |text: &str| text.parse().map(Timestamp::from_millis).map_err(|_| InvalidToken);
         let claims = AccessClaims {
+            id: u128::from_str_radix(id, 16).map_err(|_| InvalidToken)?,
             user: UserId::parse(user).map_err(|_| InvalidToken)?,
             app: AppId::parse(app).map_err(|_| InvalidToken)?,
             session: SessionId::parse(session).map_err(|_| InvalidToken)?,
@@ -39,6 +42,7 @@ mod tests {
     #[test]
     fn a_test_token_says_what_was_signed_until_its_time_is_over() {
         let claims = AccessClaims {
+            id: 4,
             user: UserId::from_u128(1),
             app: AppId::from_u128(2),
             session: SessionId::from_u128(3),

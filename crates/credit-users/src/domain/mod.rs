@@ -11,6 +11,7 @@ mod username;
 
 pub use email::Email;
 pub use password::NewPassword;
+pub(crate) use password::own_name_fault;
 pub(crate) use session::Session;
 pub use user::{Status, User};
 pub use username::Username;

@@ -55,20 +55,24 @@ impl NewPassword {
         username: Option<&Username>,
         email: Option<&Email>,
     ) -> Result<(), Problem> {
-        let password = likeness(self.0.expose_secret()).plain;
-        let is_name = username.is_some_and(|name| name.likeness().plain == password);
-        let is_email = email.is_some_and(|email| email.likeness().plain == password);
-        if is_name || is_email {
-            let detail = "must not be the username or the e-mail address";
-            return Err(Problem::invalid(vec![Fault::new(pointer, "invalid_value", detail)]));
+        let names = [username.map(Username::as_str), email.map(Email::as_str)];
+        match own_name_fault(pointer, self.0.expose_secret(), names) {
+            Some(fault) => Err(Problem::invalid(vec![fault])),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The password.
     pub(crate) fn into_secret(self) -> SecretString {
         self.0
     }
+}
+
+/// The fault of a password that is one of its owner's names, however it is typed.
+pub(crate) fn own_name_fault(pointer: &str, password: &str, names: [Option<&str>; 2]) -> Option<Fault> {
+    let password = likeness(password).plain;
+    let is_name = names.into_iter().flatten().any(|name| likeness(name).plain == password);
+    is_name.then(|| Fault::new(pointer, "invalid_value", "must not be the username or the e-mail address"))
 }
 
 impl Weakness {

@@ -9,11 +9,13 @@ mod users_list;
 
 use std::sync::Arc;
 
-use credit_api::form::NamedId;
+use credit_api::form::{FormValue, NamedId};
 use credit_api::request::Request;
 use credit_api::route::Route;
 use credit_core::{AppId, Principal, Problem, SessionId, UserId};
+use serde_json::Value;
 
+use crate::domain::own_name_fault;
 use crate::service::Users;
 
 /// The rows of this module.
@@ -31,6 +33,21 @@ pub(crate) fn table(users: &Arc<Users>) -> Vec<Arc<Route>> {
 credit_api::form! {
     /// Nothing to say.
     pub(crate) struct EmptyBody {}
+}
+
+/// The form of somebody new. The password is compared with the names although other fields may be wrong: every fault is
+/// told at once.
+fn form_of_newcomer<T: FormValue>(request: &Request) -> Result<T, Problem> {
+    let text = |name: &str| request.body().get(name).and_then(Value::as_str);
+    let own_name = text("password")
+        .and_then(|password| own_name_fault("/password", password, [text("username"), text("email")]));
+    let form = request.form();
+    let Some(own_name) = own_name else { return form };
+    let mut faults = form.err().map_or_else(Vec::new, |problem| problem.faults().to_vec());
+    if faults.iter().all(|fault| fault.pointer != own_name.pointer) {
+        faults.push(own_name);
+    }
+    Err(Problem::invalid(faults))
 }
 
 /// The application that a call without a session means: the one it names, else the API key's, else the default one. One

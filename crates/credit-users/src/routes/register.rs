@@ -9,7 +9,7 @@ use credit_api::route::{Access, Method, Route};
 use credit_core::{AppId, Code, Principal, Problem, Role, Scope};
 
 use super::answers::{RegistrationAnswer, TokensAnswer};
-use super::named_app;
+use super::{form_of_newcomer, named_app};
 use crate::domain::{Email, NewPassword, Username};
 use crate::service::{NewUser, Users};
 use crate::settings::Registration;
@@ -50,8 +50,7 @@ async fn register(users: Arc<Users>, request: Request) -> Result<Reply, Problem>
     if users.settings.registration == Registration::Closed && !request.known_principal().is_some_and(may) {
         return Err(Problem::new(Code::RegistrationClosed));
     }
-    let body: RegisterBody = request.form()?;
-    body.password.refuse_own_name("/password", Some(&body.username), Some(&body.email))?;
+    let body: RegisterBody = form_of_newcomer(&request)?;
     let app = named_app(&users, &request, body.app_id).await?;
     let new = NewUser {
         username: body.username,

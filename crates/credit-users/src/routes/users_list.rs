@@ -10,8 +10,8 @@ use credit_core::{AppId, Code, Principal, Problem, Role, Scope};
 use serde_json::Value;
 
 use super::answers::UserAnswer;
-use super::named_app;
 use super::users::RoleSet;
+use super::{form_of_newcomer, named_app};
 use crate::domain::{Email, NewPassword, Status, Username};
 use crate::service::{Filter, NewUser, Search, Users};
 
@@ -57,10 +57,7 @@ async fn create(users: Arc<Users>, request: Request) -> Result<Reply, Problem> {
     if !request.principal()?.is_admin() && (names("roles") || names("app_id")) {
         return Err(Problem::because(Code::Forbidden, "Only an admin names roles or an application."));
     }
-    let body: CreateUserBody = request.form()?;
-    if let Some(password) = &body.password {
-        password.refuse_own_name("/password", Some(&body.username), Some(&body.email))?;
-    }
+    let body: CreateUserBody = form_of_newcomer(&request)?;
     let app = named_app(&users, &request, body.app_id).await?;
     let new = NewUser {
         username: body.username,

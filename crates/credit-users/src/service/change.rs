@@ -18,7 +18,7 @@ pub(crate) struct Change {
 }
 
 impl Users {
-    /// Changes a user that the caller may change: `412` if it is not at a wanted version, `409 username_taken` or
+    /// Changes a user that the caller may change; nothing is written if it stays as it is. `412` if it is not at a wanted version, `409 username_taken` or
     /// `email_taken`.
     pub(crate) async fn change(
         &self,
@@ -37,6 +37,12 @@ impl Users {
             next.username = username.or(next.username);
             next.email = email.or(next.email);
             next.profile = profile.or(next.profile);
+            let same = |next: &User| {
+                (&next.username, &next.email, &next.profile) == (&user.username, &user.email, &user.profile)
+            };
+            if same(&next) {
+                return Ok(user);
+            }
             next.updated_at = self.now();
             match self.replace(next).await {
                 Ok(user) => return Ok(user),

@@ -47,6 +47,7 @@ impl Users {
     pub(super) fn tokens(&self, session: &Session, refresh: RefreshToken, now: Timestamp) -> Tokens {
         let expires_in_seconds = self.settings.access_ttl_seconds;
         let access = self.signer.sign(&AccessClaims {
+            id: self.ids.mint(),
             user: session.user,
             app: session.app,
             session: session.id,
