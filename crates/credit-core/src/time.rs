@@ -115,19 +115,7 @@ const CIVIL_EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 fn civil_millis(text: &str) -> Option<i64> {
     let (civil, offset_minutes) = match text.strip_suffix(['Z', 'z']) {
         Some(civil) => (civil, 0),
-        None => {
-            let (civil, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
-            let (hours, minutes) = offset.get(1..)?.split_once(':').filter(|(hours, minutes)| {
-                [hours, minutes].iter().all(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit()))
-            })?;
-            let minutes = hours.parse::<u8>().ok().filter(|hours| *hours < 24).map(i64::from)? * 60
-                + minutes.parse::<u8>().ok().filter(|minutes| *minutes < 60).map(i64::from)?;
-            match offset.get(..1)? {
-                "+" => (civil, minutes),
-                "-" => (civil, -minutes),
-                _ => return None,
-            }
-        }
+        None => split_offset(text)?,
     };
     if civil.get(10..)?.contains(['+', '-', 'Z', 'z']) {
         return None; // an offset of its own
@@ -135,6 +123,22 @@ fn civil_millis(text: &str) -> Option<i64> {
     let civil: DateTime = civil.parse().ok()?;
     let since = civil.duration_since(CIVIL_EPOCH).as_millis();
     i64::try_from(since).ok()?.checked_sub(offset_minutes * 60_000)
+}
+
+/// The date and time before an offset, and the offset in minutes.
+fn split_offset(text: &str) -> Option<(&str, i64)> {
+    let (civil, offset) = text.split_at_checked(text.len().checked_sub("+00:00".len())?)?;
+    let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+    let part = |digits: &str, below: i64| {
+        let plain = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse::<i64>().ok().filter(|number| plain && *number < below)
+    };
+    let offset_minutes = part(hours, 24)? * 60 + part(minutes, 60)?;
+    match offset.as_bytes()[0] {
+        b'+' => Some((civil, offset_minutes)),
+        b'-' => Some((civil, -offset_minutes)),
+        _ => None,
+    }
 }
 
 impl fmt::Debug for Timestamp {
@@ -199,7 +203,10 @@ mod tests {
             assert_eq!(Timestamp::parse(text).expect(text).to_string(), text);
         }
         assert_eq!(Timestamp::parse("9999-12-31T23:59:59.999+00:00"), Ok(Timestamp::MAX));
-        assert_eq!(Timestamp::parse("9999-12-31T23:59:59+01:30").expect("valid").to_string(), "9999-12-31T22:29:59.000Z");
+        assert_eq!(
+            Timestamp::parse("9999-12-31T23:59:59+01:30").expect("valid").to_string(),
+            "9999-12-31T22:29:59.000Z"
+        );
         assert_eq!(Timestamp::MAX.plus_seconds(1).to_string(), "9999-12-31T23:59:59.999Z");
     }
 }
