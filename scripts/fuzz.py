@@ -75,6 +75,7 @@ class Server:
             "CREDIT_METRICS__HOST": "127.0.0.1",
             "CREDIT_METRICS__PORT": str(free_port()),
             "CREDIT_LOG__LEVEL": "warn",
+            "CREDIT_AUTH__ACCESS_TTL": "1h",
         }
         self.log = open(self.home / "server.log", "wb")
         self.process = subprocess.Popen(
@@ -149,12 +150,11 @@ def fuzz(server, who, header, arguments, extra):
     return code == 0
 
 
-def afterwards(server):
-    """What is wrong with the house after the storm."""
+def afterwards(server, token):
+    """What is wrong with the house after the storm. `token` is an admin's from before: the storm may rename it."""
     if server.process.poll() is not None:
         return [f"the program ended with {server.process.returncode}"]
     wrong = []
-    token = server.admin_token()
     status, body = call("POST", f"{server.base}/v1/ledger/verify", {}, {"Authorization": f"Bearer {token}"})
     if status != 200 or json.loads(body).get("ok") is not True:
         wrong.append(f"the ledger does not verify: {status} {body[:1000]!r}")
@@ -174,13 +174,14 @@ def main():
     with tempfile.TemporaryDirectory(prefix="credit-fuzz-") as home, Server(os.path.abspath(binary), home) as server:
         print(f"fuzz: {server.base}", flush=True)
         good = fuzz(server, "an application", f"X-API-Key: {server.credentials()['api_key']}", arguments, [])
+        token = server.admin_token()
         # Fewer phases where only the refusals differ.
         good &= fuzz(
-            server, "the operator", f"Authorization: Bearer {server.admin_token()}", arguments,
+            server, "the operator", f"Authorization: Bearer {token}", arguments,
             ["--exclude-path-regex", ENDS_THE_SESSION, "--phases", "examples,coverage,fuzzing"],
         )
         good &= fuzz(server, "nobody", None, arguments, ["--phases", "examples,coverage"])
-        wrong = afterwards(server)
+        wrong = afterwards(server, token)
         for line in wrong:
             print(f"fuzz: {line}")
         if wrong or not good:
