@@ -183,7 +183,7 @@ impl Book {
         let queue = self.queue.lock().clone().ok_or_else(stopping)?;
         let (reply, outcome) = oneshot::channel();
         let mut job = Job::new(ask, reply);
-        self.prepare(&mut job).await?;
+        self.load_needs(&mut job).await?;
         let ticket = job.ticket.clone();
         let deadline = tokio::time::sleep(self.parts.settings.deadline);
         tokio::pin!(deadline);

@@ -32,7 +32,7 @@ impl Default for LedgerSettings {
             group_bytes: 8 << 20,
             queue_commands: 8192,
             lag_records: 100_000,
-            view_pause: Duration::from_millis(100),
+            view_pause: Duration::from_secs(1),
             cached_wallets: 50_000,
             deadline: Duration::from_secs(10),
             sweep_every: Duration::from_secs(15),

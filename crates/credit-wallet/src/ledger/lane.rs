@@ -86,18 +86,22 @@ impl Lane {
         Ok(true)
     }
 
-    /// Loads what has left memory since a command was prepared. Answers those for which that fails.
-    async fn prepare(&self, jobs: Vec<Job>) -> Vec<Job> {
-        let mut ready = Vec::with_capacity(jobs.len());
-        for mut job in jobs {
-            let is_prepared = Book::is_prepared(&self.book.state.read(), &job);
-            if !is_prepared && let Err(error) = self.book.prepare(&mut job).await {
-                refuse(vec![job], &error);
-                continue;
+    /// Looks up claims and loads what is not in memory. Commands for which that fails are refused.
+    async fn prepare(&self, mut jobs: Vec<Job>) -> Vec<Job> {
+        let prepared = {
+            let mut unprepared: Vec<&mut Job> = {
+                let state = self.book.state.read();
+                jobs.iter_mut().filter(|job| !Book::is_prepared(&state, job)).collect()
+            };
+            self.book.prepare(&mut unprepared).await
+        };
+        match prepared {
+            Ok(()) => jobs,
+            Err(error) => {
+                refuse(jobs, &error);
+                Vec::new()
             }
-            ready.push(job);
         }
-        ready
     }
 
     /// Decides all, or nothing if something has left memory meanwhile.

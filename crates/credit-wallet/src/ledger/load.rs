@@ -25,35 +25,45 @@ impl Book {
             && job.needs.claims.iter().all(is_told)
     }
 
-    /// Loads what a command looks at.
-    pub(crate) async fn prepare(&self, job: &mut Job) -> Result<(), StoreError> {
+    /// Loads what commands look at: the claims of all of them in one look-up, which costs little more than that of one.
+    pub(crate) async fn prepare(&self, jobs: &mut [&mut Job]) -> Result<(), StoreError> {
         let (shown, unknown) = {
             let state = self.state.read();
             let mut unknown = Vec::new();
-            for claim in job.needs.claims.clone() {
-                // A claim in the tail is kept with the command: the tail may have moved on when it is decided.
-                match state.claimed(claim) {
-                    Some((place, record)) => job.know(claim, place, record),
-                    None => unknown.push(claim),
+            for (index, job) in jobs.iter_mut().enumerate() {
+                for claim in job.needs.claims.clone() {
+                    // A claim in the tail is kept with the command: the tail may have moved on when it is decided.
+                    match state.claimed(claim) {
+                        Some((place, record)) => job.know(claim, place, record),
+                        None => unknown.push((index, claim)),
+                    }
                 }
             }
             (state.shown, unknown)
         };
         if !unknown.is_empty() {
-            let ids: Vec<String> = unknown.iter().map(|claim| views::claim_id(*claim)).collect();
+            let ids: Vec<String> = unknown.iter().map(|(_, claim)| views::claim_id(*claim)).collect();
             let found = self.parts.documents.get_many(self.id, &views::CLAIMS, &ids).await?;
-            for (claim, document) in unknown.into_iter().zip(found) {
+            for ((index, claim), document) in unknown.into_iter().zip(found) {
                 let Some(document) = document else { continue };
-                let (sequence, index): (u64, u32) = views::read(&document)?;
-                let place = Place { sequence, index };
+                let (sequence, index_in_group): (u64, u32) = views::read(&document)?;
+                let place = Place { sequence, index: index_in_group };
                 let record = self.record(place).await?;
-                job.know(claim, place, record);
+                jobs[index].know(claim, place, record);
             }
         }
+        for job in jobs {
+            self.load_needs(job).await?;
+            job.seen = Some(shown);
+        }
+        Ok(())
+    }
+
+    /// Loads the wallets of a command and what belongs to them. What is there already costs a look.
+    pub(crate) async fn load_needs(&self, job: &mut Job) -> Result<(), StoreError> {
         while self.load(&job.needs, &mut job.absent).await? == Loading::Behind {
             self.catch_up().await?;
         }
-        job.seen = Some(shown);
         Ok(())
     }
 
