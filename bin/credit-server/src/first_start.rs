@@ -68,17 +68,25 @@ async fn first_admin(settings: &Settings, service: &Service) -> Result<()> {
     Ok(())
 }
 
-/// An admin that works: the one of the last start; else the first one, made now; else, where there is an admin whose
-/// password nobody wrote down, one more.
+/// An admin that works: the one of the last start or of the configuration, if it still gets in; else the first one,
+/// made now; else, where there is an admin whose password nobody wrote down, one more.
 async fn dev_admin(settings: &Settings, service: &Service, kept: Option<DevAdmin>) -> Result<DevAdmin> {
     let exists = service.users.admin_exists().await?;
-    if let (Some(kept), true) = (&kept, exists) {
-        return Ok(kept.clone());
+    let configured = settings.bootstrap.as_ref().map(|first| DevAdmin {
+        username: first.username.clone(),
+        password: first.password.expose_secret().to_owned(),
+    });
+    if exists {
+        for known in [&kept, &configured].into_iter().flatten() {
+            if service.users.is_admin_with(&known.username, &known.password.clone().into()).await? {
+                return Ok(known.clone());
+            }
+        }
     }
     let generated = || -> SecretString { URL_SAFE_NO_PAD.encode(*OsSecrets.secret()).into() };
     let (username, email, password) = match (&settings.bootstrap, kept, exists) {
         (Some(first), _, false) => (first.username.clone(), first.email.clone(), first.password.clone()),
-        (None, Some(kept), _) => (kept.username, DEV_EMAIL.to_owned(), kept.password.into()),
+        (None, Some(kept), false) => (kept.username, DEV_EMAIL.to_owned(), kept.password.into()),
         (None, None, false) => (DEV_USERNAME.to_owned(), DEV_EMAIL.to_owned(), generated()),
         (_, _, true) => {
             let [a, b, c, d, ..] = *OsSecrets.secret();

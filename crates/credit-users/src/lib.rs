@@ -13,6 +13,6 @@ mod user_management;
 
 pub use directory::{UserDirectory, UserRef};
 pub use domain::{Email, NewPassword, Status, User, Username};
-pub use service::{NewUser, Users, UsersParts};
+pub use service::{NewUser, Users, UsersParts, first_admin_faults};
 pub use settings::{Registration, UsersSettings};
 pub use user_management::UsersModule;

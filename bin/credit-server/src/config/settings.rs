@@ -185,6 +185,48 @@ fn bootstrap_is_whole(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
             "is missing; the first admin needs a username, an email and a password",
         ));
     }
+    if let (Some(username), Some(email), Some(Setting::Secret(password))) = (
+        text(judged, PARTS[0]),
+        text(judged, PARTS[1]),
+        judged.get(PARTS[2]).and_then(|kept| kept.setting.as_ref()),
+    ) {
+        for fault in credit_users::first_admin_faults(username, email, password) {
+            let path = format!("bootstrap.admin_{}", fault.pointer);
+            let origin = origin(judged, &path);
+            faults.push(Fault::new(&path, origin, fault.detail));
+        }
+    }
+}
+
+/// Whether a password is made of nothing but the words of samples, with digits and signs between them.
+fn is_sample_password(password: &str) -> bool {
+    const WORDS: [&str; 20] = [
+        "administrator",
+        "passphrase",
+        "password",
+        "example",
+        "default",
+        "replace",
+        "change",
+        "please",
+        "passwd",
+        "sample",
+        "secret",
+        "admin",
+        "credit",
+        "root",
+        "test",
+        "this",
+        "here",
+        "your",
+        "now",
+        "me",
+    ];
+    let mut rest = password.to_lowercase();
+    for word in WORDS {
+        rest = rest.replace(word, " ");
+    }
+    !rest.chars().any(char::is_alphabetic)
 }
 
 fn refuse_missing_and_sample_secrets(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
@@ -205,11 +247,7 @@ fn refuse_missing_and_sample_secrets(judged: &JudgedKeys, faults: &mut Vec<Fault
     if let Some(Setting::Secret(password)) =
         judged.get("bootstrap.admin_password").and_then(|judged| judged.setting.as_ref())
     {
-        let lower = password.expose_secret().to_lowercase();
-        if ["password", "change", "secret", "example", "sample", "admin"]
-            .iter()
-            .any(|word| lower.contains(word))
-        {
+        if is_sample_password(password.expose_secret()) {
             let complaint = "is a sample; profile prod takes a password that is nowhere written down";
             faults.push(Fault::new(
                 "bootstrap.admin_password",

@@ -147,15 +147,16 @@ fn a_file_that_is_not_there_or_not_readable_is_a_fault_and_nothing_of_it_is_quot
 fn texts_in_the_environment_stay_texts_and_lists_are_json_or_commas() {
     let world = World::new()
         .env("CREDIT_BOOTSTRAP__ADMIN_USERNAME", "0123")
-        .env("CREDIT_BOOTSTRAP__ADMIN_EMAIL", "true")
-        .env("CREDIT_BOOTSTRAP__ADMIN_PASSWORD", "[not json")
+        .env("CREDIT_BOOTSTRAP__ADMIN_EMAIL", "root@shop.example")
+        .env("CREDIT_AUTH__ISSUER", "true")
+        .env("CREDIT_BOOTSTRAP__ADMIN_PASSWORD", "[not json either")
         .env("CREDIT_SERVER__TRUSTED_PROXIES", "10.0.0.0/8, ::1")
         .env("CREDIT_CORS__ALLOWED_ORIGINS", r#"["https://a.example","http://localhost:3000"]"#)
         .env("CREDIT_LOG__LEVEL", "");
     let settings = world.settings();
     let bootstrap = settings.bootstrap.expect("all three");
-    assert_eq!((bootstrap.username.as_str(), bootstrap.email.as_str()), ("0123", "true"));
-    assert_eq!(bootstrap.password.expose_secret(), "[not json");
+    assert_eq!((bootstrap.username.as_str(), settings.auth.issuer.as_str()), ("0123", "true"));
+    assert_eq!(bootstrap.password.expose_secret(), "[not json either");
     assert_eq!(settings.server.trusted_proxies, ["10.0.0.0/8", "::1"]);
     assert_eq!(settings.allowed_origins, ["https://a.example", "http://localhost:3000"]);
     assert_eq!(settings.log.level, "info");
@@ -311,6 +312,23 @@ fn profile_prod_refuses_samples_and_takes_random_secrets() {
     let faults = with(&"00".repeat(32), "change-me-now").faults();
     assert_eq!(faults.len(), 2, "{faults:?}");
     assert!(faults.iter().all(|fault| fault.contains("is a sample")), "{faults:?}");
+    let allowed = with(&random(1), "a very good password 9").settings();
+    assert_eq!(allowed.profile, Profile::Prod, "a word of a sample is none yet");
+}
+
+#[test]
+fn a_first_admin_who_could_not_be_made_and_a_level_that_is_none_are_faults() {
+    let faults = World::new()
+        .env("CREDIT_BOOTSTRAP__ADMIN_USERNAME", "x")
+        .env("CREDIT_BOOTSTRAP__ADMIN_EMAIL", "nowhere")
+        .env("CREDIT_BOOTSTRAP__ADMIN_PASSWORD", "short")
+        .env("CREDIT_LOG__LEVEL", "loud")
+        .faults();
+    assert_eq!(faults.len(), 4, "{faults:?}");
+    for path in ["bootstrap.admin_username", "bootstrap.admin_email", "bootstrap.admin_password", "log.level"]
+    {
+        assert!(faults.iter().any(|fault| fault.starts_with(path)), "{path} {faults:?}");
+    }
 }
 
 #[test]

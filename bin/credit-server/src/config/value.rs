@@ -48,6 +48,7 @@ fn read_kind(kind: Kind, value: &Value) -> Option<Setting> {
         }
         Kind::Origins => list(value)?.accept(is_origin),
         Kind::LogFilter => text(value)
+            .filter(|text| text.split(',').all(ends_in_level))
             .filter(|text| tracing_subscriber::EnvFilter::try_new(text).is_ok())
             .map(|text| Setting::Text(text.to_owned())),
         Kind::SecretText => {
@@ -59,6 +60,13 @@ fn read_kind(kind: Kind, value: &Value) -> Option<Setting> {
             keys.filter(|keys| !keys.is_empty()).map(Setting::Keys)
         }
     }
+}
+
+/// Whether a directive is a level or gives one to a target: what the filter itself takes for a target may be a level
+/// with a slip.
+fn ends_in_level(directive: &str) -> bool {
+    let level = directive.rsplit('=').next().unwrap_or_default().trim().to_ascii_lowercase();
+    matches!(level.as_str(), "off" | "error" | "warn" | "info" | "debug" | "trace")
 }
 
 /// The value for people, short; quoted if it is a text.

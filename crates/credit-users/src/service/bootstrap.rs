@@ -1,11 +1,31 @@
 //! The first admin.
 
 use credit_api::form::Metadata;
-use credit_core::{AppId, Problem, Role, UserId};
-use secrecy::SecretString;
+use credit_core::ports::passwords::PasswordVerdict;
+use credit_core::{AppId, Fault, Problem, Role, UserId};
+use secrecy::{ExposeSecret, SecretString};
 
-use super::{NewUser, Users};
-use crate::domain::{Email, NewPassword, User, Username};
+use super::{NewUser, Users, busy};
+use crate::domain::{Email, NewPassword, User, Username, own_name_fault};
+
+/// What is wrong with a first admin to be, each fault at `username`, `email` or `password`.
+pub fn first_admin_faults(username: &str, email: &str, password: &SecretString) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if Username::parse(username).is_none() {
+        let detail = "must have 3 to 32 letters, digits, dots, underscores and hyphens";
+        faults.push(Fault::new("username", "invalid_format", detail));
+    }
+    if Email::parse(email).is_none() {
+        faults.push(Fault::new("email", "invalid_format", "must be an e-mail address"));
+    }
+    match NewPassword::parse(password, "password") {
+        Err(problem) => faults.extend_from_slice(problem.faults()),
+        Ok(_) => {
+            faults.extend(own_name_fault("password", password.expose_secret(), [Some(username), Some(email)]))
+        }
+    }
+    faults
+}
 
 impl Users {
     /// Whether somebody is an active admin.
@@ -15,6 +35,17 @@ impl Users {
         }
         self.list_all_admins().await?;
         Ok(!self.admins().await?.0.is_empty())
+    }
+
+    /// Whether an active admin of the default application has this name and password.
+    pub async fn is_admin_with(&self, username: &str, password: &SecretString) -> Result<bool, Problem> {
+        let app = self.apps.default_app().await?;
+        let Some(user) = self.store.by_username(app, username).await? else { return Ok(false) };
+        if !user.is_active_admin() {
+            return Ok(false);
+        }
+        let verdict = self.passwords.verify(password.clone(), user.password_hash).await.map_err(busy)?;
+        Ok(verdict != PasswordVerdict::Wrong)
     }
 
     /// Makes an admin in the default application where there is none anywhere, and answers its id. Of several processes

@@ -33,6 +33,7 @@ use credit_core::{Clock, Code, IdSource, Problem, Timestamp};
 use crate::ports::Wallets;
 use crate::settings::UsersSettings;
 use crate::store::users::UserStore;
+pub use bootstrap::first_admin_faults;
 pub(crate) use change::Change;
 pub use create::NewUser;
 pub(crate) use issue::Tokens;
