@@ -109,7 +109,13 @@ impl Client {
     }
 
     /// Calls with these bytes as the body and nothing added. `Err` if no answer came.
-    pub fn raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer, String> {
+    pub fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, String> {
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
         if let Some((name, value)) = &self.credential {
             request = request.header(*name, value);

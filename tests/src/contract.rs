@@ -85,7 +85,10 @@ pub const ALL_SCOPES: [&str; 7] = [
 
 /// The instant so many milliseconds from now, as text.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the server under test reads the system's clock, and so must its tests")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the server under test reads the system's clock, and so must its tests"
+)]
 pub fn from_now(milliseconds: i64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = i64::try_from(now.as_millis()).unwrap_or_default();

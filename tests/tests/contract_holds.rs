@@ -43,22 +43,46 @@ fn a_hold_reserves_and_is_captured_released_or_extended() {
         (json!({"amount": 1, "expires_in": 2_678_401}), vec!["/expires_in"]),
         (json!({"amount": 1, "expires_in": 1.5}), vec!["/expires_in"]),
         (json!({"amount": 1, "expires_in": "60"}), vec!["/expires_in"]),
-        (json!({"amount": 1, "reference": "r".repeat(256), "metadata": {"k".repeat(65): ""}}), vec!["/metadata/kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk", "/reference"]),
+        (
+            json!({"amount": 1, "reference": "r".repeat(256), "metadata": {"k".repeat(65): ""}}),
+            vec!["/metadata/kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk", "/reference"],
+        ),
         (json!({"amount": 1, "at_most": true}), vec!["/at_most"]),
     ] {
         assert_eq!(invalid(&hold(&app, &owner, &body)), at);
     }
-    let made = hold(&owner.client, &owner, &json!({"amount": 40, "expires_in": 2_678_400, "reference": "r".repeat(255), "metadata": {"a": "b"}})).expect(201);
+    let made = hold(
+        &owner.client,
+        &owner,
+        &json!({"amount": 40, "expires_in": 2_678_400, "reference": "r".repeat(255), "metadata": {"a": "b"}}),
+    )
+    .expect(201);
     let body = made.json();
     let mut names: Vec<&String> = body.as_object().expect("a hold").keys().collect();
     names.sort();
     let mut promised = [
-        "id", "app_id", "wallet_id", "amount", "captured", "remaining", "state", "expires_at", "reserved_from",
-        "reference", "metadata", "created_by", "created_at", "wallet_version", "version",
+        "id",
+        "app_id",
+        "wallet_id",
+        "amount",
+        "captured",
+        "remaining",
+        "state",
+        "expires_at",
+        "reserved_from",
+        "reference",
+        "metadata",
+        "created_by",
+        "created_at",
+        "wallet_version",
+        "version",
     ];
     promised.sort_unstable();
     assert_eq!(names, promised);
-    assert_eq!((&body["amount"], &body["captured"], &body["remaining"], &body["state"]), (&json!(40), &json!(0), &json!(40), &json!("active")));
+    assert_eq!(
+        (&body["amount"], &body["captured"], &body["remaining"], &body["state"]),
+        (&json!(40), &json!(0), &json!(40), &json!("active"))
+    );
     assert_eq!(body["reserved_from"], json!([{"grant_id": lot, "amount": 40}]));
     assert_eq!((&body["created_by"], &body["metadata"]), (&json!(owner.user), &json!({"a": "b"})));
     assert_eq!(body["wallet_version"], wallet(&app, &owner.wallet)["version"]);
@@ -67,32 +91,60 @@ fn a_hold_reserves_and_is_captured_released_or_extended() {
     assert_eq!(shown(&owner.client, &id), body);
     let usual = hold(&app, &owner, &json!({"amount": 60})).expect(201).json();
     let ends = usual["expires_at"].as_str().expect("a time");
-    assert!(ends > from_now(7 * 86_400_000 - 60_000).as_str() && ends <= from_now(7 * 86_400_000).as_str(), "{ends}");
+    assert!(
+        ends > from_now(7 * 86_400_000 - 60_000).as_str() && ends <= from_now(7 * 86_400_000).as_str(),
+        "{ends}"
+    );
     let problem = refused(&hold(&app, &owner, &json!({"amount": 1})), 402, "insufficient_funds");
-    assert_eq!((&problem["required"], &problem["available"], &problem["held"], &problem["shortfall"]), (&json!(1), &json!(0), &json!(100), &json!(1)));
+    assert_eq!(
+        (&problem["required"], &problem["available"], &problem["held"], &problem["shortfall"]),
+        (&json!(1), &json!(0), &json!(100), &json!(1))
+    );
 
     // Captures in parts.
     for amount in [json!(0), json!(1.0), json!("1")] {
         assert_eq!(invalid(&settle(&app, &id, "capture", &json!({"amount": amount}))), ["/amount"]);
     }
-    assert_eq!(invalid(&settle(&app, &id, "capture", &json!({"final": "no", "reference": "x"}))), ["/final", "/reference"]);
+    assert_eq!(
+        invalid(&settle(&app, &id, "capture", &json!({"final": "no", "reference": "x"}))),
+        ["/final", "/reference"]
+    );
     refused(&settle(&app, &id, "capture", &json!({"amount": 41})), 422, "capture_exceeds_hold");
     let part = settle(&app, &id, "capture", &json!({"amount": 10, "final": false})).expect(201).json();
-    assert_eq!((&part["type"], &part["amount"], &part["hold_id"], &part["wallet_id"], &part["status"]), (&json!("capture"), &json!(10), &json!(id), &json!(owner.wallet), &json!("posted")));
-    assert_eq!((part["taken_from"][0]["grant_id"].clone(), &part["taken_from"][0]["amount"]), (lot.clone(), &json!(10)));
+    assert_eq!(
+        (&part["type"], &part["amount"], &part["hold_id"], &part["wallet_id"], &part["status"]),
+        (&json!("capture"), &json!(10), &json!(id), &json!(owner.wallet), &json!("posted"))
+    );
+    assert_eq!(
+        (part["taken_from"][0]["grant_id"].clone(), &part["taken_from"][0]["amount"]),
+        (lot.clone(), &json!(10))
+    );
     let now = shown(&app, &id);
-    assert_eq!((&now["state"], &now["captured"], &now["remaining"], &now["amount"]), (&json!("active"), &json!(10), &json!(30), &json!(40)));
-    refused(&settle(&app, &id, "capture", &json!({"amount": 31, "final": false})), 422, "capture_exceeds_hold");
+    assert_eq!(
+        (&now["state"], &now["captured"], &now["remaining"], &now["amount"]),
+        (&json!("active"), &json!(10), &json!(30), &json!(40))
+    );
+    refused(
+        &settle(&app, &id, "capture", &json!({"amount": 31, "final": false})),
+        422,
+        "capture_exceeds_hold",
+    );
     let extended = settle(&owner.client, &id, "extend", &json!({"expires_in": 60})).expect(200);
-    assert!(extended.text("expires_at") <= from_now(60_000) && extended.text("expires_at") > from_now(30_000));
+    assert!(
+        extended.text("expires_at") <= from_now(60_000) && extended.text("expires_at") > from_now(30_000)
+    );
     assert_eq!(extended.header("etag"), Some(format!("\"{}\"", extended.number("version")).as_str()));
     for body in [json!({}), json!({"expires_in": 2_678_401}), json!({"expires_in": 0})] {
         assert_eq!(invalid(&settle(&app, &id, "extend", &body)), ["/expires_in"]);
     }
     settle(&app, &id, "capture", &json!({"amount": 30, "final": false})).expect(201);
     let now = shown(&app, &id);
-    assert_eq!((&now["state"], &now["captured"], &now["remaining"]), (&json!("captured"), &json!(40), &json!(0)));
-    for (how, body) in [("capture", json!({})), ("release", json!({})), ("extend", json!({"expires_in": 60}))] {
+    assert_eq!(
+        (&now["state"], &now["captured"], &now["remaining"]),
+        (&json!("captured"), &json!(40), &json!(0))
+    );
+    for (how, body) in [("capture", json!({})), ("release", json!({})), ("extend", json!({"expires_in": 60}))]
+    {
         refused(&settle(&app, &id, how, &body), 409, "hold_not_active");
     }
     assert_eq!(figures(&app, &owner.wallet), [60, 60, 0]);
@@ -102,13 +154,25 @@ fn a_hold_reserves_and_is_captured_released_or_extended() {
     assert_eq!(last["refunded_amount"], 0);
     assert_eq!(figures(&app, &owner.wallet), [35, 0, 35]);
     let now = shown(&app, other);
-    assert_eq!((&now["state"], &now["captured"], &now["remaining"]), (&json!("captured"), &json!(25), &json!(0)));
+    assert_eq!(
+        (&now["state"], &now["captured"], &now["remaining"]),
+        (&json!("captured"), &json!(25), &json!(0))
+    );
     // Without amount: all of it. And a release.
     let whole = hold(&app, &owner, &json!({"amount": 5})).expect(201).text("id");
-    assert_eq!(app.raw("POST", &format!("/v1/holds/{whole}/capture"), &[("idempotency-key", "bare")], b"").expect("an answer").expect(201).number("amount"), 5);
+    assert_eq!(
+        app.raw("POST", &format!("/v1/holds/{whole}/capture"), &[("idempotency-key", "bare")], b"")
+            .expect("an answer")
+            .expect(201)
+            .number("amount"),
+        5
+    );
     let back = hold(&app, &owner, &json!({"amount": 30})).expect(201).text("id");
     let released = settle(&owner.client, &back, "release", &json!({})).expect(200).json();
-    assert_eq!((&released["state"], &released["remaining"], &released["captured"]), (&json!("released"), &json!(0), &json!(0)));
+    assert_eq!(
+        (&released["state"], &released["remaining"], &released["captured"]),
+        (&json!("released"), &json!(0), &json!(0))
+    );
     assert_eq!(released["wallet_version"], wallet(&app, &owner.wallet)["version"]);
     assert_eq!(figures(&app, &owner.wallet), [30, 0, 30]);
     refused(&settle(&app, &back, "release", &json!({})), 409, "hold_not_active");
@@ -116,8 +180,18 @@ fn a_hold_reserves_and_is_captured_released_or_extended() {
         assert_eq!(all_pages(&owner.client, &format!("/v1/holds?state={state}"), 2).len(), count, "{state}");
     }
     // A capture is refunded like a spend.
-    let refund = app.post_once(&format!("/v1/transactions/{}/refund", last["id"].as_str().expect("an id")), "back", &json!({})).expect(201).json();
-    assert_eq!((&refund["type"], &refund["amount"], &refund["refund_of"]), (&json!("refund"), &json!(25), &last["id"]));
+    let refund = app
+        .post_once(
+            &format!("/v1/transactions/{}/refund", last["id"].as_str().expect("an id")),
+            "back",
+            &json!({}),
+        )
+        .expect(201)
+        .json();
+    assert_eq!(
+        (&refund["type"], &refund["amount"], &refund["refund_of"]),
+        (&json!("refund"), &json!(25), &last["id"])
+    );
     assert_eq!(figures(&app, &owner.wallet), [55, 0, 55]);
     audit(&server.admin());
 }
@@ -129,18 +203,33 @@ fn a_hold_reserves_and_captures_in_draw_order_and_never_overdraws() {
     let owner = register(&app);
     let w = owner.wallet.as_str();
     let give = |kind: &str, amount: i64, priority: i64| {
-        let given = transact(&app, &json!({"type": kind, "wallet_id": w, "amount": amount, "priority": priority})).expect(201).json();
+        let given =
+            transact(&app, &json!({"type": kind, "wallet_id": w, "amount": amount, "priority": priority}))
+                .expect(201)
+                .json();
         let lots = all_pages(&app, &format!("/v1/wallets/{w}/grants"), 50);
         lots.iter().find(|lot| lot["transaction_id"] == given["id"]).expect("the lot")["id"].clone()
     };
     let (late, early, middle) = (give("purchase", 10, 90), give("grant", 10, 10), give("purchase", 10, 50));
-    app.call("PATCH", &format!("/v1/wallets/{w}"), &[], Some(&json!({"overdraft_limit": 100}))).expect("an answer").expect(200);
+    app.call("PATCH", &format!("/v1/wallets/{w}"), &[], Some(&json!({"overdraft_limit": 100})))
+        .expect("an answer")
+        .expect(200);
     let problem = refused(&hold(&app, &owner, &json!({"amount": 31})), 402, "insufficient_funds");
     assert_eq!(problem["shortfall"], 1);
     let made = hold(&app, &owner, &json!({"amount": 25})).expect(201).json();
-    assert_eq!(made["reserved_from"], json!([{"grant_id": early, "amount": 10}, {"grant_id": middle, "amount": 10}, {"grant_id": late, "amount": 5}]));
+    assert_eq!(
+        made["reserved_from"],
+        json!([{"grant_id": early, "amount": 10}, {"grant_id": middle, "amount": 10}, {"grant_id": late, "amount": 5}])
+    );
     let id = made["id"].as_str().expect("an id");
-    let taken = |answer: &Answer| answer.json()["taken_from"].as_array().expect("lots").iter().map(|part| (part["grant_id"].clone(), part["amount"].as_i64())).collect::<Vec<_>>();
+    let taken = |answer: &Answer| {
+        answer.json()["taken_from"]
+            .as_array()
+            .expect("lots")
+            .iter()
+            .map(|part| (part["grant_id"].clone(), part["amount"].as_i64()))
+            .collect::<Vec<_>>()
+    };
     let first = settle(&app, id, "capture", &json!({"amount": 12, "final": false})).expect(201);
     assert_eq!(taken(&first), [(early.clone(), Some(10)), (middle.clone(), Some(2))]);
     // A spend in between takes what is not held.
@@ -150,7 +239,10 @@ fn a_hold_reserves_and_captures_in_draw_order_and_never_overdraws() {
     assert_eq!(taken(&second), [(middle, Some(8)), (late.clone(), Some(1))]);
     assert_eq!(second.number("overdrawn"), 0);
     let after = wallet(&app, w);
-    assert_eq!((&after["balance"], &after["overdrawn"], &after["held"], &after["available"]), (&json!(1), &json!(3), &json!(0), &json!(101)));
+    assert_eq!(
+        (&after["balance"], &after["overdrawn"], &after["held"], &after["available"]),
+        (&json!(1), &json!(3), &json!(0), &json!(101))
+    );
     audit(&server.admin());
 }
 
@@ -169,16 +261,24 @@ fn a_hold_ends_by_itself() {
     settle(&app, &kept, "extend", &json!({"expires_in": 600})).expect(200);
     std::thread::sleep(Duration::from_millis(1_020));
     let seen = shown(&owner.client, &ends);
-    assert_eq!((&seen["state"], &seen["remaining"], &seen["captured"]), (&json!("expired"), &json!(0), &json!(0)));
+    assert_eq!(
+        (&seen["state"], &seen["remaining"], &seen["captured"]),
+        (&json!("expired"), &json!(0), &json!(0))
+    );
     assert_eq!(figures(&app, &owner.wallet), [50, 5, 45]);
     assert_eq!(figures(&app, &other.wallet), [50, 0, 50]);
     assert_eq!(shown(&app, &frozen)["state"], "expired");
     assert_eq!(shown(&app, &kept)["state"], "active");
     for (state, found) in [("active", vec![&kept]), ("expired", vec![&ends])] {
         let rows = all_pages(&app, &format!("/v1/holds?wallet_id={}&state={state}", owner.wallet), 9);
-        assert_eq!(rows.iter().map(|row| row["id"].as_str().expect("an id")).collect::<Vec<_>>(), found, "{state}");
+        assert_eq!(
+            rows.iter().map(|row| row["id"].as_str().expect("an id")).collect::<Vec<_>>(),
+            found,
+            "{state}"
+        );
     }
-    for (how, body) in [("capture", json!({})), ("release", json!({})), ("extend", json!({"expires_in": 60}))] {
+    for (how, body) in [("capture", json!({})), ("release", json!({})), ("extend", json!({"expires_in": 60}))]
+    {
         refused(&settle(&app, &ends, how, &body), 409, "hold_not_active");
     }
     // The read that showed it as done and what is posted are the same state.
@@ -216,9 +316,18 @@ fn what_is_released_goes_back_to_its_lot_and_its_expiry() {
     wait_until("the hold and with it the rest of the lot ends", 3, || figures(&app, w) == [10, 0, 10]);
     assert_eq!(shown(&app, &late)["state"], "expired");
     // A refund of the capture cannot go back to the lot: a successor lives 30 days.
-    app.post_once(&format!("/v1/transactions/{}/refund", taken["id"].as_str().expect("an id")), "back", &json!({})).expect(201);
-    let successor = lots("active").into_iter().find(|lot| lot["successor_of"].is_string()).expect("a successor");
-    assert_eq!((&successor["successor_of"], &successor["category"], &successor["remaining"]), (&taken["taken_from"][0]["grant_id"], &json!("promotional"), &json!(8)));
+    app.post_once(
+        &format!("/v1/transactions/{}/refund", taken["id"].as_str().expect("an id")),
+        "back",
+        &json!({}),
+    )
+    .expect(201);
+    let successor =
+        lots("active").into_iter().find(|lot| lot["successor_of"].is_string()).expect("a successor");
+    assert_eq!(
+        (&successor["successor_of"], &successor["category"], &successor["remaining"]),
+        (&taken["taken_from"][0]["grant_id"], &json!("promotional"), &json!(8))
+    );
     assert_eq!(figures(&app, w), [18, 0, 18]);
     let expired = all_pages(&app, &format!("/v1/transactions?wallet_id={w}&type=expiry"), 9);
     assert_eq!(expired.iter().map(|row| row["amount"].as_i64().expect("an amount")).sum::<i64>(), 22);

@@ -94,17 +94,15 @@ fn holds_captures_releases_and_transfers_at_once_lose_nothing() {
             return;
         }
         let hold = hold.expect(201).text("id");
-        let end = if index % 3 == 1 { ("capture", json!({"amount": 2}), 201) } else { ("release", json!({}), 200) };
+        let end =
+            if index % 3 == 1 { ("capture", json!({"amount": 2}), 201) } else { ("release", json!({}), 200) };
         let path = format!("/v1/holds/{hold}/{}", end.0);
         assert_eq!(app.post_once(&path, &key("end"), &end.1).status, end.2);
     });
 
     let (left, right) = (wallet(&app, &left.wallet), wallet(&app, &right.wallet));
     assert_eq!((&left["held"], &right["held"]), (&json!(0), &json!(0)));
-    let spent: i64 = app
-        .get("/v1/transactions?type=capture&limit=200")
-        .expect(200)
-        .json()["data"]
+    let spent: i64 = app.get("/v1/transactions?type=capture&limit=200").expect(200).json()["data"]
         .as_array()
         .expect("rows")
         .iter()
