@@ -1,5 +1,6 @@
 //! "The promise on every answer", "Conventions" and "Callers" of the contract, on the real program.
 #![expect(unused_must_use, reason = "an expected status is often all that a step has to show")]
+#![expect(clippy::too_many_lines, reason = "a table of cases is read at one go")]
 
 use credit_tests::client::{Answer, Client};
 use credit_tests::contract::{ALL_SCOPES, all_pages, invalid, key_of, other_app, refused};

@@ -1,5 +1,6 @@
 //! Holds of the contract, on the real program.
 #![expect(unused_must_use, reason = "an expected status is often all that a step has to show")]
+#![expect(clippy::too_many_lines, reason = "a table of cases is read at one go")]
 
 use std::time::Duration;
 
@@ -332,4 +333,38 @@ fn what_is_released_goes_back_to_its_lot_and_its_expiry() {
     let expired = all_pages(&app, &format!("/v1/transactions?wallet_id={w}&type=expiry"), 9);
     assert_eq!(expired.iter().map(|row| row["amount"].as_i64().expect("an amount")).sum::<i64>(), 22);
     audit(&server.admin());
+}
+
+#[test]
+fn operators_see_holds_and_lots_and_only_an_admin_voids() {
+    let server = Server::start(&[]).expect("a server");
+    let (app, admin) = (server.app(), server.admin());
+    let (owner, support) = (register(&app), register(&app));
+    let roles = json!({"roles": ["support"]});
+    let path = format!("/v1/users/{}/roles", support.user);
+    admin.call("PUT", &path, &[], Some(&roles)).expect("an answer").expect(200);
+    purchase(&app, &owner.wallet, 50);
+    let held = hold(&owner.client, &owner, &json!({"amount": 20})).expect(201).json();
+    let (id, lot) =
+        (held["id"].as_str().expect("an id"), held["reserved_from"][0]["grant_id"].as_str().expect("a lot"));
+    for operator in [&support.client, &admin] {
+        assert_eq!(shown(operator, id), held);
+        assert_eq!(
+            all_pages(operator, &format!("/v1/holds?wallet_id={}", owner.wallet), 9),
+            std::slice::from_ref(&held)
+        );
+        refused(&hold(operator, &owner, &json!({"amount": 1})), 403, "forbidden");
+        for (how, body) in
+            [("capture", json!({})), ("release", json!({})), ("extend", json!({"expires_in": 60}))]
+        {
+            refused(&settle(operator, id, how, &body), 403, "forbidden");
+        }
+    }
+    let void =
+        |client: &Client| client.post_once(&format!("/v1/grants/{lot}/void"), &unique("void-"), &json!({}));
+    refused(&void(&owner.client), 403, "forbidden");
+    refused(&void(&support.client), 403, "forbidden");
+    assert_eq!(void(&admin).expect(201).number("amount"), 30);
+    assert_eq!(figures(&app, &owner.wallet), [20, 20, 0]);
+    audit(&admin);
 }

@@ -1,5 +1,6 @@
 //! `transactions_module` of the contract, on the real program.
 #![expect(unused_must_use, reason = "an expected status is often all that a step has to show")]
+#![expect(clippy::too_many_lines, reason = "a table of cases is read at one go")]
 
 use credit_tests::client::{Answer, Client};
 use credit_tests::contract::{ALL_SCOPES, MAX, all_pages, from_now, invalid, other_app, refused, wait_until};

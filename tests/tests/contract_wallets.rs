@@ -1,5 +1,6 @@
 //! `wallet_module` of the contract without holds: assets, wallets, balances, entries, lots and their expiry.
 #![expect(unused_must_use, reason = "an expected status is often all that a step has to show")]
+#![expect(clippy::too_many_lines, reason = "a table of cases is read at one go")]
 
 use std::time::Duration;
 
