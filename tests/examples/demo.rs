@@ -65,7 +65,14 @@ fn main() -> anyhow::Result<()> {
 
     teller.say("A company gets an application and a key for its back end");
     let app = teller.call(&admin, "POST", "/v1/apps", Some(json!({"name": "painter"})), 201)?;
-    let scopes = json!(["users:read", "users:write", "wallets:read", "wallets:write", "transactions:read", "transactions:write"]);
+    let scopes = json!([
+        "users:read",
+        "users:write",
+        "wallets:read",
+        "wallets:write",
+        "transactions:read",
+        "transactions:write"
+    ]);
     let body = json!({"app_id": text(&app, "/id")?, "name": "back end", "scopes": scopes});
     let issued = teller.call(&admin, "POST", "/v1/api-keys", Some(body), 201)?;
     let backend = server.nobody().with_key(&text(&issued, "/secret")?);
@@ -84,9 +91,11 @@ fn main() -> anyhow::Result<()> {
     let (ada, grace) = (&wallets[0], &wallets[1]);
 
     teller.say("Ada buys 100 credits and is given 30 that expire at the end of 2037");
-    let purchase = json!({"type": "purchase", "wallet_id": ada, "amount": 100, "external_id": "payment-4711"});
+    let purchase =
+        json!({"type": "purchase", "wallet_id": ada, "amount": 100, "external_id": "payment-4711"});
     teller.call(&backend, "POST", "/v1/transactions", Some(purchase), 201)?;
-    let grant = json!({"type": "grant", "wallet_id": ada, "amount": 30, "expires_at": "2037-12-31T23:59:59Z"});
+    let grant =
+        json!({"type": "grant", "wallet_id": ada, "amount": 30, "expires_at": "2037-12-31T23:59:59Z"});
     teller.call(&backend, "POST", "/v1/transactions", Some(grant), 201)?;
 
     teller.say("Ada spends 50: the promotional credits go first, and the answer tells the lots");
@@ -94,14 +103,33 @@ fn main() -> anyhow::Result<()> {
     let spent = teller.call(&users[0], "POST", "/v1/transactions", Some(spend), 201)?;
 
     teller.say("A job of unknown cost: hold 40, capture 25, the rest comes back");
-    let hold = teller.call(&backend, "POST", &format!("/v1/wallets/{ada}/holds"), Some(json!({"amount": 40})), 201)?;
+    let hold = teller.call(
+        &backend,
+        "POST",
+        &format!("/v1/wallets/{ada}/holds"),
+        Some(json!({"amount": 40})),
+        201,
+    )?;
     let path = format!("/v1/holds/{}/capture", text(&hold, "/id")?);
     teller.call(&backend, "POST", &path, Some(json!({"amount": 25})), 201)?;
-    let hold = teller.call(&backend, "POST", &format!("/v1/wallets/{ada}/holds"), Some(json!({"amount": 10})), 201)?;
-    teller.call(&backend, "POST", &format!("/v1/holds/{}/release", text(&hold, "/id")?), Some(json!({})), 200)?;
+    let hold = teller.call(
+        &backend,
+        "POST",
+        &format!("/v1/wallets/{ada}/holds"),
+        Some(json!({"amount": 10})),
+        201,
+    )?;
+    teller.call(
+        &backend,
+        "POST",
+        &format!("/v1/holds/{}/release", text(&hold, "/id")?),
+        Some(json!({})),
+        200,
+    )?;
 
     teller.say("Ada passes 20 on to Grace");
-    let transfer = json!({"type": "transfer", "source_wallet_id": ada, "destination_wallet_id": grace, "amount": 20});
+    let transfer =
+        json!({"type": "transfer", "source_wallet_id": ada, "destination_wallet_id": grace, "amount": 20});
     teller.call(&users[0], "POST", "/v1/transactions", Some(transfer), 201)?;
 
     teller.say("The image was bad: the 50 go back to the lots they came from");
@@ -111,12 +139,16 @@ fn main() -> anyhow::Result<()> {
     teller.say("Ada's entries, and the books");
     teller.call(&users[0], "GET", &format!("/v1/wallets/{ada}/entries"), None, 200)?;
     let balance = teller.call(&admin, "GET", "/v1/ledger/trial-balance", None, 200)?;
-    let even = balance.json()["assets"].as_array().is_some_and(|rows| rows.iter().all(|row| row["difference"] == 0));
+    let even =
+        balance.json()["assets"].as_array().is_some_and(|rows| rows.iter().all(|row| row["difference"] == 0));
     ensure!(even, "the books do not balance: {}", balance.body);
 
     teller.say("kill -9, and start again: the same balances");
     let figures = |client: &Client| -> anyhow::Result<Vec<Value>> {
-        wallets.iter().map(|id| Ok(client.get(&format!("/v1/wallets/{id}")).json()["balance"].clone())).collect()
+        wallets
+            .iter()
+            .map(|id| Ok(client.get(&format!("/v1/wallets/{id}")).json()["balance"].clone()))
+            .collect()
     };
     let before = figures(&backend)?;
     server.kill_and_restart()?;

@@ -17,7 +17,8 @@ pub fn binary() -> anyhow::Result<PathBuf> {
         return Ok(path.into());
     }
     let own = std::env::current_exe()?;
-    let built = own.ancestors().skip(1).map(|folder| folder.join("credit-server")).find(|path| path.is_file());
+    let built =
+        own.ancestors().skip(1).map(|folder| folder.join("credit-server")).find(|path| path.is_file());
     built.context("the program is not built: run `make test`, or `cargo build -p credit-server` first")
 }
 
@@ -37,7 +38,8 @@ impl Server {
 
     /// Starts on a directory that may have been used before.
     pub fn start_in(folder: TempDir, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
-        let settings: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let settings: Vec<_> =
+            settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let child = launch(folder.path(), &settings)?;
         let mut server = Self { child, folder, settings, credentials: Value::Null };
         server.wait_until_ready()?;

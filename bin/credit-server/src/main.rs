@@ -26,6 +26,10 @@ use crate::cli::{AdminCommand, ApiKeyCommand, Cli, Command, ConfigCommand, Ledge
 use crate::config::{Sources, load};
 use crate::exit::Failure;
 
+/// A spend is many small allocations that one thread makes and another frees; the system's allocator pays for that.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,

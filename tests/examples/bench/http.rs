@@ -16,19 +16,33 @@ pub(crate) fn run() -> anyhow::Result<()> {
     eprintln!("preparing {WALLETS} wallets …");
     let wallets = prepare(&server.app());
     println!("durable spends a second, embedded store, {SECONDS} s each, wrk on the same machine");
-    println!("{:>12} {:>6} {:>10} {:>9} {:>9} {:>12} {:>8} {:>10} {:>10}", "wallets", "conns", "spends/s", "p50 ms", "p99 ms", "live/s", "of live", "records/gr", "raw log/s");
+    println!(
+        "{:>12} {:>6} {:>10} {:>9} {:>9} {:>12} {:>8} {:>10} {:>10}",
+        "wallets", "conns", "spends/s", "p50 ms", "p99 ms", "live/s", "of live", "records/gr", "raw log/s"
+    );
     for (name, list) in [("1,000", &wallets[..]), ("one hot", &wallets[..1])] {
         for connections in [1, 64, 256] {
             let live = wrk::gets(server.base(), "/health/live", connections, 5)?;
             let before = Groups::read(&server)?;
             let run = format!("{}-{connections}", list.len());
-            let load =
-                wrk::spends(server.base(), server.folder(), server.api_key(), list, connections, SECONDS, &run)?;
+            let load = wrk::spends(
+                server.base(),
+                server.folder(),
+                server.api_key(),
+                list,
+                connections,
+                SECONDS,
+                &run,
+            )?;
             let groups = Groups::read(&server)?.since(&before);
             print_row(&server, name, connections, live, load, groups)?;
         }
     }
-    println!("resident memory at the end: {} MiB; views lag {} records", server.resident_kib() / 1024, lag(&server)?);
+    println!(
+        "resident memory at the end: {} MiB; views lag {} records",
+        server.resident_kib() / 1024,
+        lag(&server)?
+    );
     Ok(())
 }
 

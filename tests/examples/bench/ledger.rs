@@ -44,7 +44,10 @@ async fn measure(handle: tokio::runtime::Handle) -> anyhow::Result<()> {
     let book = ledger.book(app).await?;
     let wallets = prepare(&book).await?;
     println!("the ledger alone, durable, embedded store, {SECONDS} s each");
-    println!("{:>10} {:>9} {:>11} {:>11} {:>13} {:>12}", "wallets", "in flight", "spends/s", "records/gr", "bytes/record", "raw log/s");
+    println!(
+        "{:>10} {:>9} {:>11} {:>11} {:>13} {:>12}",
+        "wallets", "in flight", "spends/s", "records/gr", "bytes/record", "raw log/s"
+    );
     for (name, wallets) in [("1,000", wallets.clone()), ("one hot", wallets[..1].to_vec())] {
         for in_flight in [64, 512] {
             let before = journal.head(app).await?;
@@ -55,7 +58,9 @@ async fn measure(handle: tokio::runtime::Handle) -> anyhow::Result<()> {
             let rate = ratio(spends, SECONDS);
             let raw = raw_log::groups_a_second(folder.path(), bytes, 2)? * per_group;
             let per_record = f64::from(u32::try_from(bytes)?) / per_group;
-            println!("{name:>10} {in_flight:>9} {rate:>11.0} {per_group:>11.1} {per_record:>13.0} {raw:>12.0}");
+            println!(
+                "{name:>10} {in_flight:>9} {rate:>11.0} {per_group:>11.1} {per_record:>13.0} {raw:>12.0}"
+            );
         }
     }
     ledger.shut_down().await;
@@ -79,7 +84,8 @@ async fn prepare(book: &Arc<Book>) -> anyhow::Result<Vec<WalletId>> {
     let mut wallets = Vec::new();
     for number in 1..=WALLETS {
         let user = UserId::from_u128(number);
-        let open = CreateWallet { user, asset: AssetCode::CREDIT, metadata: std::collections::BTreeMap::new() };
+        let open =
+            CreateWallet { user, asset: AssetCode::CREDIT, metadata: std::collections::BTreeMap::new() };
         let opened = book.submit(Ask::new(Arc::new(open), Actor::System, "bench")).await?;
         let Answer::Wallet(wallet) = opened.record.answer else { anyhow::bail!("no wallet was opened") };
         let deposit = Deposit::new(PLENTY, Category::Paid);
@@ -111,7 +117,8 @@ async fn spend(book: &Arc<Book>, wallets: Vec<WalletId>, in_flight: u64) -> anyh
                     at_most: false,
                     note: Note::default(),
                 });
-                let outcome = book.submit(Ask::new(command, Actor::System, "bench").intending(&intent)).await?;
+                let outcome =
+                    book.submit(Ask::new(command, Actor::System, "bench").intending(&intent)).await?;
                 ensure!(!outcome.replayed, "a fresh key was replayed");
                 done += 1;
             }

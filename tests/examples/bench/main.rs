@@ -12,6 +12,10 @@ mod raw_log;
 mod soak;
 mod wrk;
 
+/// The allocator of the program, so that the ledger alone is measured with it too.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> anyhow::Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("http") => http::run(),

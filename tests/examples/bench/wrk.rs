@@ -71,7 +71,10 @@ fn measure(command: &mut Command) -> anyhow::Result<Load> {
     let output = command.output().context("wrk is not there: `scripts/tools.sh wrk` installs it")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(output.status.success(), "wrk failed: {text}{}", String::from_utf8_lossy(&output.stderr));
-    ensure!(!text.contains("Non-2xx") && !text.contains("Socket errors"), "not every answer was a success:\n{text}");
+    ensure!(
+        !text.contains("Non-2xx") && !text.contains("Socket errors"),
+        "not every answer was a success:\n{text}"
+    );
     let line = |name: &str| text.lines().find_map(|line| line.trim().strip_prefix(name)).map(str::trim);
     let rate = line("Requests/sec:").and_then(|text| text.parse().ok()).with_context(|| text.clone())?;
     let latency = |name: &str| line(name).and_then(milliseconds).with_context(|| text.clone());
@@ -80,5 +83,7 @@ fn measure(command: &mut Command) -> anyhow::Result<Load> {
 
 fn milliseconds(text: &str) -> Option<f64> {
     let units = [("us", 0.001), ("ms", 1.0), ("s", 1000.0)];
-    units.iter().find_map(|(unit, factor)| text.strip_suffix(unit)?.parse::<f64>().ok().map(|value| value * factor))
+    units
+        .iter()
+        .find_map(|(unit, factor)| text.strip_suffix(unit)?.parse::<f64>().ok().map(|value| value * factor))
 }
