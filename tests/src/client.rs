@@ -74,11 +74,13 @@ impl Client {
     }
 
     /// Calls as an application.
+    #[must_use]
     pub fn with_key(&self, key: &str) -> Self {
         Self { credential: Some(("x-api-key", key.to_owned())), ..self.clone() }
     }
 
     /// Calls as a user.
+    #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
         Self { credential: Some(("authorization", format!("Bearer {token}"))), ..self.clone() }
     }

@@ -246,15 +246,14 @@ fn refuse_missing_and_sample_secrets(judged: &JudgedKeys, faults: &mut Vec<Fault
     }
     if let Some(Setting::Secret(password)) =
         judged.get("bootstrap.admin_password").and_then(|judged| judged.setting.as_ref())
+        && is_sample_password(password.expose_secret())
     {
-        if is_sample_password(password.expose_secret()) {
-            let complaint = "is a sample; profile prod takes a password that is nowhere written down";
-            faults.push(Fault::new(
-                "bootstrap.admin_password",
-                origin(judged, "bootstrap.admin_password"),
-                complaint,
-            ));
-        }
+        let complaint = "is a sample; profile prod takes a password that is nowhere written down";
+        faults.push(Fault::new(
+            "bootstrap.admin_password",
+            origin(judged, "bootstrap.admin_password"),
+            complaint,
+        ));
     }
 }
 

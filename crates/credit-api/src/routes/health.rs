@@ -74,6 +74,7 @@ struct DependencyHealth {
     /// The state of its circuit breaker, or null if it has none; for operators.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, required = false)]
+    #[expect(clippy::option_option, reason = "not told, told that there is none, or its state")]
     breaker: Option<Option<&'static str>>,
     /// How long it took to answer, for operators.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use credit_api::ports::HealthProbe;
 use credit_core::{Code, Health};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::world::{ADMIN, Builder, SUPPORT, USER, World};
 

@@ -21,7 +21,11 @@ pub fn first_admin_faults(username: &str, email: &str, password: &SecretString) 
     match NewPassword::parse(password, "password") {
         Err(problem) => faults.extend_from_slice(problem.faults()),
         Ok(_) => {
-            faults.extend(own_name_fault("password", password.expose_secret(), [Some(username), Some(email)]))
+            faults.extend(own_name_fault(
+                "password",
+                password.expose_secret(),
+                [Some(username), Some(email)],
+            ));
         }
     }
     faults
