@@ -5,7 +5,7 @@ use credit_api::ports::LedgerAudit;
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::CommitError;
 use credit_infra::embedded::EmbeddedStore;
-use credit_wallet::ledger::rebuild_views;
+use credit_wallet::ledger::{LedgerSettings, rebuild_views};
 use serde_json::json;
 
 use super::{block_on, in_house_as_it_is};
@@ -55,7 +55,7 @@ async fn rebuild_all(store: &EmbeddedStore) -> Result<(usize, u64), CommitError>
     let mut written = 0;
     let bar = progress::bar("rebuilding");
     for book in &books {
-        written += rebuild_views(&journal, &documents, *book, |done, groups| {
+        written += rebuild_views(&journal, &documents, *book, &LedgerSettings::default(), |done, groups| {
             bar.set_length(groups);
             bar.set_position(done);
         })

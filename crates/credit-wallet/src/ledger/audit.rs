@@ -10,6 +10,7 @@ use credit_core::ports::journal::{BookId, Journal};
 use credit_core::{GrantId, HoldId, Timestamp, TransactionId, WalletId};
 
 use super::codec::{self, Decoded, GroupHeader};
+use super::load::load_filters;
 use super::state::{TailGroup, TotalsByAsset, add_totals};
 use super::views::{self, BookView, GrantView};
 use crate::domain::{
@@ -53,7 +54,7 @@ pub struct Replayed {
 
 impl Replayed {
     /// Plays a book up to `until` and checks it on the way: the chain of groups, what each record says of its wallets,
-    /// that entries sum to zero, that ids grow and that nothing is claimed twice.
+    /// that entries sum to zero and that nothing is claimed twice.
     pub async fn play(journal: &Arc<dyn Journal>, book: BookId, until: u64) -> Result<Self, StoreError> {
         let mut replayed = Self::default();
         while replayed.head < until {
@@ -85,6 +86,9 @@ impl Replayed {
     }
 
     fn apply(&mut self, group: &TailGroup) {
+        if group.claims_before != self.claims_made() {
+            self.differ(format!("group {} does not count the claims before it", group.sequence));
+        }
         if group.at < self.clock {
             self.differ(format!("group {} is older than the one before", group.sequence));
         }
@@ -133,6 +137,11 @@ impl Replayed {
         self.mint = group.mint;
     }
 
+    /// How many claims were made.
+    pub fn claims_made(&self) -> u64 {
+        u64::try_from(self.claims.len()).unwrap_or(u64::MAX)
+    }
+
     fn differ(&mut self, what: String) {
         if self.differences.len() < TOLD {
             self.differences.push(what);
@@ -143,9 +152,9 @@ impl Replayed {
 /// Reads a group: the hash that it says is before it, and what is in it.
 fn read_group(sequence: u64, bytes: &Bytes) -> Result<(ChainHash, TailGroup), StoreError> {
     let decoded = Decoded::parse(bytes)?;
-    let GroupHeader { previous, at, mint, .. } = decoded.header;
+    let GroupHeader { previous, at, mint, claims_before, .. } = decoded.header;
     let records = decoded.records()?;
-    Ok((previous, TailGroup { sequence, at, hash: codec::hash(bytes), mint, records }))
+    Ok((previous, TailGroup { sequence, at, hash: codec::hash(bytes), mint, claims_before, records }))
 }
 
 /// Puts what a change touched aside, so that the wallet can forget it: the replay of a long history stays quick.
@@ -283,10 +292,17 @@ async fn compare_claims(
     until: u64,
     replayed: &mut Replayed,
 ) -> Result<(), StoreError> {
+    let filters = load_filters(documents, book).await?;
     let mut missing = replayed.claims.clone();
     for document in all(documents, book, &views::CLAIMS).await? {
         let shown: (u64, u32) = views::read(&document)?;
-        let claim = u128::from_str_radix(&document.id, 16).unwrap_or_default();
+        let (generation, claim) = views::parse_claim_id(&document.id).unwrap_or_default();
+        if filters.get(&generation).is_some_and(|filter| !filter.may_hold(claim)) {
+            replayed.differ(format!(
+                "the filter over generation {generation} does not know the claim {}",
+                document.id
+            ));
+        }
         let expected = missing.remove(&claim);
         if document.version <= until && expected != Some(shown) {
             replayed.differ(format!("the claim {} is not where the journal says", document.id));
@@ -317,7 +333,8 @@ async fn compare_rows(
                 break;
             }
             let mut writes = Vec::new();
-            views::group_writes(&read_group(sequence, &group.bytes)?.1, &mut writes);
+            // Of a claim the generation is not compared here: `compare_claims` looks at all of them.
+            views::group_writes(&read_group(sequence, &group.bytes)?.1, u64::MAX, &mut writes);
             for collection in BY_GROUP {
                 let rows: BTreeMap<&String, &Bytes> = writes
                     .iter()

@@ -16,8 +16,9 @@ use super::codec::{self, Decoded};
 use super::config::LedgerSettings;
 use super::job::{Ask, Job, Outcome};
 use super::lane::Lane;
+use super::load::load_filters;
 use super::projector::Projector;
-use super::state::{State, TailGroup, TotalsByAsset};
+use super::state::{State, TailGroup};
 use super::sweeper;
 use super::views::{self, BookView};
 
@@ -129,19 +130,9 @@ pub struct Book {
 impl Book {
     async fn open(id: BookId, parts: Arc<LedgerParts>) -> Result<Arc<Self>, StoreError> {
         let document = parts.documents.get(id, &views::BOOKS, views::BOOK).await?;
-        let state = match document {
-            None => State::new(
-                0,
-                crate::domain::ChainHash::default(),
-                credit_core::Timestamp::EPOCH,
-                0,
-                TotalsByAsset::default(),
-            ),
-            Some(document) => {
-                let view: BookView = views::read(&document)?;
-                State::new(view.sequence, view.hash, view.clock, view.mint, view.totals)
-            }
-        };
+        let view: BookView = document.map(|document| views::read(&document)).transpose()?.unwrap_or_default();
+        let filters = load_filters(&parts.documents, id).await?;
+        let state = State::new(view, filters, parts.settings.claims_per_generation);
         let (sender, receiver) = mpsc::channel(parts.settings.queue_commands);
         let book = Arc::new(Self {
             id,
@@ -234,6 +225,7 @@ impl Book {
             at: decoded.header.at,
             hash: codec::hash(bytes),
             mint: decoded.header.mint,
+            claims_before: decoded.header.claims_before,
             records: decoded.records()?,
         };
         loop {

@@ -1,7 +1,8 @@
 //! A group on disk: a fixed head, then each record with its length, so that one record can be read without the others.
 //!
 //! ```text
-//! version u8 | previous hash 32 | time i64 | mint mark u64 | records u32 | (length u32 | record)*      big-endian
+//! version u8 | previous hash 32 | time i64 | mint mark u64 | claims before u64 | records u32 | (length u32 | record)*
+//!                                                                                                   big-endian
 //! ```
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::domain::{ChainHash, Record};
 
 /// The only version so far. A later one is added beside it and never in its place.
 const VERSION: u8 = 1;
-const HEAD: usize = 1 + 32 + 8 + 8 + 4;
+const HEAD: usize = 1 + 32 + 8 + 8 + 8 + 4;
 
 /// The head of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct GroupHeader {
     pub at: Timestamp,
     /// Where its ids end.
     pub mint: MintMark,
+    /// How many claims the groups before it made.
+    pub claims_before: u64,
     /// How many records it has.
     pub records: u32,
 }
@@ -58,12 +61,19 @@ impl Body {
     }
 
     /// The group: its head and the records.
-    pub(crate) fn frame(&self, previous: ChainHash, at: Timestamp, mint: MintMark) -> Bytes {
+    pub(crate) fn frame(
+        &self,
+        previous: ChainHash,
+        at: Timestamp,
+        mint: MintMark,
+        claims_before: u64,
+    ) -> Bytes {
         let mut bytes = BytesMut::with_capacity(HEAD + self.bytes.len());
         bytes.put_u8(VERSION);
         bytes.put_slice(&previous.0);
         bytes.put_i64(at.millis());
         bytes.put_u64(mint);
+        bytes.put_u64(claims_before);
         bytes.put_u32(self.records);
         bytes.put_slice(&self.bytes);
         bytes.freeze()
@@ -95,11 +105,12 @@ impl Decoded {
         let take = |from: usize| -> [u8; 8] { head[from..from + 8].try_into().unwrap_or_default() };
         let mut previous = [0; 32];
         previous.copy_from_slice(&head[1..33]);
-        let count = u32::from_be_bytes(head[49..53].try_into().unwrap_or_default());
+        let count = u32::from_be_bytes(head[57..61].try_into().unwrap_or_default());
         let header = GroupHeader {
             previous: ChainHash(previous),
             at: Timestamp::from_millis(i64::from_be_bytes(take(33))),
             mint: u64::from_be_bytes(take(41)),
+            claims_before: u64::from_be_bytes(take(49)),
             records: count,
         };
         let mut records = Vec::new();

@@ -19,6 +19,9 @@ pub struct LedgerSettings {
     pub cached_wallets: usize,
     /// How long a caller waits for its outcome.
     pub deadline: Duration,
+    /// How many claims (idempotency keys above all) make a generation of their index. Only the newest one grows, so
+    /// that it fits the store's memory; over each complete one a filter is kept in memory, two bytes a claim.
+    pub claims_per_generation: u64,
     /// How often what is due is posted.
     pub sweep_every: Duration,
     /// How long the successor of an ended lot lives, in seconds.
@@ -35,6 +38,7 @@ impl Default for LedgerSettings {
             view_pause: Duration::from_secs(1),
             cached_wallets: 50_000,
             deadline: Duration::from_secs(10),
+            claims_per_generation: 131_072,
             sweep_every: Duration::from_secs(15),
             successor_seconds: 30 * 24 * 3600,
         }

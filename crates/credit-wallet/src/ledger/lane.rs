@@ -138,8 +138,11 @@ impl Lane {
     /// Appends the group. While the outcome is unknown, appends the same group again: its slot tells in the end.
     async fn append(&self, draft: &Draft) -> Result<(Appended, TailGroup), StoreError> {
         let parts = &self.book.parts;
-        let previous = self.book.state.read().hash;
-        let bytes = draft.body.frame(previous, draft.at, draft.mark);
+        let (previous, claims_before) = {
+            let state = self.book.state.read();
+            (state.hash, state.claims_made)
+        };
+        let bytes = draft.body.frame(previous, draft.at, draft.mark, claims_before);
         let hash = codec::hash(&bytes);
         let group = Group { id: parts.ids.mint(), bytes };
         let mut pause = Duration::from_millis(20);
@@ -148,8 +151,14 @@ impl Lane {
             match parts.journal.append(self.book.id, draft.sequence, group.clone()).await {
                 Ok(appended) => {
                     let records = draft.records.clone();
-                    let tail =
-                        TailGroup { sequence: draft.sequence, at: draft.at, hash, mint: draft.mark, records };
+                    let tail = TailGroup {
+                        sequence: draft.sequence,
+                        at: draft.at,
+                        hash,
+                        mint: draft.mark,
+                        claims_before,
+                        records,
+                    };
                     return Ok((appended, tail));
                 }
                 // After an attempt that may still land, a refusal of the next one says nothing about the first.

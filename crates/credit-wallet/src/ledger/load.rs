@@ -1,11 +1,15 @@
 //! Brings into memory what a decision looks at.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use credit_core::WalletId;
 use credit_core::ports::StoreError;
+use credit_core::ports::documents::Documents;
+use credit_core::ports::journal::BookId;
 
 use super::book::Book;
+use super::filter::Filter;
 use super::job::Job;
 use super::state::{State, TailGroup};
 use super::views::{self, GrantView};
@@ -35,16 +39,18 @@ impl Book {
                     // A claim in the tail is kept with the command: the tail may have moved on when it is decided.
                     match state.claimed(claim) {
                         Some((place, record)) => job.know(claim, place, record),
-                        None => unknown.push((index, claim)),
+                        None => {
+                            unknown.extend(state.claim_ids(claim).into_iter().map(|id| (index, claim, id)))
+                        }
                     }
                 }
             }
             (state.shown, unknown)
         };
         if !unknown.is_empty() {
-            let ids: Vec<String> = unknown.iter().map(|(_, claim)| views::claim_id(*claim)).collect();
+            let ids: Vec<String> = unknown.iter().map(|(.., id)| id.clone()).collect();
             let found = self.parts.documents.get_many(self.id, &views::CLAIMS, &ids).await?;
-            for ((index, claim), document) in unknown.into_iter().zip(found) {
+            for ((index, claim, _), document) in unknown.into_iter().zip(found) {
                 let Some(document) = document else { continue };
                 let (sequence, index_in_group): (u64, u32) = views::read(&document)?;
                 let place = Place { sequence, index: index_in_group };
@@ -261,4 +267,20 @@ fn put(state: &mut State, loaded: Loaded, absent: &mut Vec<u128>) {
             wallet.refunds.entry(transaction).or_insert(refunded);
         }
     }
+}
+
+/// The filters over the complete generations of a book's claims.
+pub(crate) async fn load_filters(
+    documents: &Arc<dyn Documents>,
+    book: BookId,
+) -> Result<BTreeMap<u64, Arc<Filter>>, StoreError> {
+    let mut filters = BTreeMap::new();
+    for document in super::audit::all(documents, book, &views::FILTERS).await? {
+        let text: String = views::read(&document)?;
+        let generation = document.id.strip_suffix('/').and_then(|id| u64::from_str_radix(id, 16).ok());
+        if let Some(generation) = generation {
+            filters.insert(generation, Arc::new(Filter::from_text(&text)?));
+        }
+    }
+    Ok(filters)
 }

@@ -5,15 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use credit_core::WalletId;
-use credit_core::ports::documents::{Batch, CommitError, Write};
+use credit_core::ports::documents::{Batch, CommitError, Key, Query, Write};
 
 use super::book::Book;
+use super::filter::Filter;
 use super::state::{State, TailGroup};
 use super::views::{self, BookView, Touched};
 use crate::domain::Wallet;
 
 /// The most rows in one batch; a backlog goes in several.
 const BATCH_ROWS: usize = 50_000;
+
+/// How many claims are read at a time for a filter.
+const SCAN_ROWS: usize = 4_096;
 
 /// Writes the views of one book. Several on one book are harmless: newer rows win.
 pub(crate) struct Projector {
@@ -30,7 +34,7 @@ impl Projector {
         let mut closing = self.book.lane_ended.subscribe();
         loop {
             let done = *closing.borrow_and_update();
-            match self.write_once().await {
+            match self.write_all().await {
                 Ok(true) => {}
                 Ok(false) if done => return,
                 Ok(false) => {
@@ -59,13 +63,63 @@ impl Projector {
         }
     }
 
+    async fn write_all(&self) -> Result<bool, CommitError> {
+        let wrote = self.write_once().await?;
+        self.filter_generations().await?;
+        Ok(wrote)
+    }
+
+    /// Makes the filters over generations of claims that have become complete.
+    async fn filter_generations(&self) -> Result<(), CommitError> {
+        let per_generation = self.book.parts.settings.claims_per_generation;
+        loop {
+            let (generation, sequence) = {
+                let state = self.book.state.read();
+                let shown = state.tail.iter().find(|group| group.sequence > state.shown);
+                let claims_shown = shown.map_or(state.claims_made, |group| group.claims_before);
+                let complete = 0..claims_shown / per_generation;
+                let missing = complete.into_iter().find(|generation| !state.filters.contains_key(generation));
+                let Some(generation) = missing else { return Ok(()) };
+                (generation, state.shown)
+            };
+            let claims = self.claims_of(generation).await?;
+            if u64::try_from(claims.len()) != Ok(per_generation) {
+                // Without a filter the generation is looked into each time: slower, and right.
+                tracing::error!(book = %self.book.id, generation, found = claims.len(), "a generation of claims is not whole: run `ledger verify`");
+                return Ok(());
+            }
+            let filter = Filter::over(&claims);
+            let write = views::filter_write(generation, &filter, sequence);
+            self.book.parts.documents.commit(self.book.id, Batch::of(write)).await?;
+            self.book.state.write().filters.insert(generation, Arc::new(filter));
+        }
+    }
+
+    async fn claims_of(&self, generation: u64) -> Result<Vec<u128>, CommitError> {
+        let prefix = Key::empty().and_text_prefix(&views::generation_prefix(generation));
+        let mut query = Query::new(&views::CLAIMS, None, prefix, SCAN_ROWS);
+        let mut claims = Vec::new();
+        loop {
+            let rows = self.book.parts.documents.query(self.book.id, query.clone()).await?;
+            claims.extend(
+                rows.iter().filter_map(|row| views::parse_claim_id(&row.document.id)).map(|(_, claim)| claim),
+            );
+            if rows.len() < SCAN_ROWS {
+                return Ok(claims);
+            }
+            query.after = rows.last().map(|row| row.position.clone());
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Writes everything up to the head. False if there was nothing.
     async fn write_once(&self) -> Result<bool, CommitError> {
         let Some(backlog) = Backlog::take(&self.book.state.read()) else { return Ok(false) };
         let documents = &self.book.parts.documents;
         let mut writes = Vec::new();
+        let per_generation = self.book.parts.settings.claims_per_generation;
         for group in &backlog.groups {
-            views::group_writes(group, &mut writes);
+            views::group_writes(group, per_generation, &mut writes);
             if writes.len() >= BATCH_ROWS {
                 let batch = Batch { writes: std::mem::take(&mut writes) };
                 documents.commit(self.book.id, batch).await?;
@@ -121,6 +175,7 @@ impl Backlog {
             hash: state.hash,
             clock: state.clock,
             mint: state.mint,
+            claims_made: state.claims_made,
             totals: state.totals.clone(),
         };
         Some(Self { groups, wallets, view })

@@ -72,10 +72,9 @@ impl Book {
         if let Some((_, record)) = self.state.read().claimed(claim) {
             return Ok(Some(record));
         }
-        let id = views::claim_id(claim);
-        let Some(document) = self.parts.documents.get(self.id, &views::CLAIMS, &id).await? else {
-            return Ok(None);
-        };
+        let ids = self.state.read().claim_ids(claim);
+        let found = self.parts.documents.get_many(self.id, &views::CLAIMS, &ids).await?;
+        let Some(document) = found.into_iter().flatten().next() else { return Ok(None) };
         let (sequence, index) = views::read(&document)?;
         self.record(Place { sequence, index }).await.map(Some)
     }

@@ -8,6 +8,8 @@ use credit_core::ports::journal::{BookId, Journal};
 
 use super::audit::{Replayed, all};
 use super::codec::{self, Decoded};
+use super::config::LedgerSettings;
+use super::filter::Filter;
 use super::state::TailGroup;
 use super::views::{self, BookView};
 
@@ -18,6 +20,7 @@ pub async fn rebuild_views(
     journal: &Arc<dyn Journal>,
     documents: &Arc<dyn Documents>,
     book: BookId,
+    settings: &LedgerSettings,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<u64, CommitError> {
     for collection in views::ALL {
@@ -31,6 +34,7 @@ pub async fn rebuild_views(
     let mut written = 0;
     let mut writes = Vec::new();
     let mut next = 1;
+    let mut generation = Generation::default();
     while next <= head {
         for (sequence, group) in journal.read(book, next, 64).await? {
             let decoded = Decoded::parse(&group.bytes)?;
@@ -39,9 +43,13 @@ pub async fn rebuild_views(
                 at: decoded.header.at,
                 hash: codec::hash(&group.bytes),
                 mint: decoded.header.mint,
+                claims_before: decoded.header.claims_before,
                 records: decoded.records()?,
             };
-            views::group_writes(&tail, &mut writes);
+            views::group_writes(&tail, settings.claims_per_generation, &mut writes);
+            for claim in tail.records.iter().flat_map(|record| record.all_claims()) {
+                writes.extend(generation.take(claim, settings.claims_per_generation, sequence));
+            }
             next = sequence + 1;
         }
         if writes.len() >= BATCH_ROWS {
@@ -64,10 +72,31 @@ pub async fn rebuild_views(
         hash: replayed.hash,
         clock: replayed.clock,
         mint: replayed.mint,
+        claims_made: replayed.claims_made(),
         totals: replayed.totals,
     };
     writes.push(views::book_write(&view));
     Ok(written + commit(documents, book, &mut writes).await?)
+}
+
+/// The generation of claims that is being filled.
+#[derive(Default)]
+struct Generation {
+    number: u64,
+    claims: Vec<u128>,
+}
+
+impl Generation {
+    /// Takes the next claim. Answers the filter of the generation once it is complete.
+    fn take(&mut self, claim: u128, size: u64, sequence: u64) -> Option<Write> {
+        self.claims.push(claim);
+        if u64::try_from(self.claims.len()) != Ok(size) {
+            return None;
+        }
+        let filter = Filter::over(&std::mem::take(&mut self.claims));
+        self.number += 1;
+        Some(views::filter_write(self.number - 1, &filter, sequence))
+    }
 }
 
 async fn commit(

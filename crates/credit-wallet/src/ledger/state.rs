@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use credit_core::{AssetCode, Timestamp, WalletId};
 use serde::{Deserialize, Serialize};
 
+use super::filter::Filter;
 use super::mint::MintMark;
+use super::views::{self, BookView};
 use crate::domain::{ChainHash, Direction, Place, Record, Wallet};
 
 /// Sums over all entries of an asset.
@@ -42,6 +44,7 @@ pub(crate) struct TailGroup {
     pub(crate) at: Timestamp,
     pub(crate) hash: ChainHash,
     pub(crate) mint: MintMark,
+    pub(crate) claims_before: u64,
     pub(crate) records: Vec<Arc<Record>>,
 }
 
@@ -89,6 +92,12 @@ pub(crate) struct State {
     pub(crate) tail: VecDeque<TailGroup>,
     /// Records in the tail that the views do not show.
     pub(crate) lag: usize,
+    /// How many claims there are.
+    pub(crate) claims_made: u64,
+    /// Filters over complete generations of claims.
+    pub(crate) filters: BTreeMap<u64, Arc<Filter>>,
+    /// How many claims make a generation.
+    pub(crate) claims_per_generation: u64,
     /// Sums over all entries.
     pub(crate) totals: TotalsByAsset,
     /// Counts removals from memory, so that a slow load does not bring back what has moved on since.
@@ -101,28 +110,40 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// A book as its views show it, with the filters over its complete generations of claims.
     pub(crate) fn new(
-        head: u64,
-        hash: ChainHash,
-        clock: Timestamp,
-        mint: MintMark,
-        totals: TotalsByAsset,
+        view: BookView,
+        filters: BTreeMap<u64, Arc<Filter>>,
+        claims_per_generation: u64,
     ) -> Self {
         Self {
-            head,
-            hash,
-            clock,
-            mint,
-            shown: head,
+            head: view.sequence,
+            hash: view.hash,
+            clock: view.clock,
+            mint: view.mint,
+            shown: view.sequence,
             tail: VecDeque::new(),
             lag: 0,
-            totals,
+            claims_made: view.claims_made,
+            filters,
+            claims_per_generation,
+            totals: view.totals,
             removals: 0,
             wallets: HashMap::new(),
             claims: HashMap::new(),
             owners: HashMap::new(),
             tick: AtomicU64::new(0),
         }
+    }
+
+    /// Where in the views a claim may be, by their ids: in the newest generation, in those without a filter, and in
+    /// those whose filter does not rule it out.
+    pub(crate) fn claim_ids(&self, claim: u128) -> Vec<String> {
+        let generations = (0..=self.claims_made / self.claims_per_generation).rev();
+        generations
+            .filter(|generation| self.filters.get(generation).is_none_or(|filter| filter.may_hold(claim)))
+            .map(|generation| views::claim_id(generation, claim))
+            .collect()
     }
 
     /// The first group of the tail: all claims from it on are in memory.
@@ -219,6 +240,7 @@ impl State {
         for (index, record) in (0_u32..).zip(&group.records) {
             let place = Place { sequence: group.sequence, index };
             for claim in record.all_claims() {
+                self.claims_made += 1;
                 self.claims.entry(claim).or_insert(place);
             }
             for (owned, wallet) in owned(record) {

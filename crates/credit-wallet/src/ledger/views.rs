@@ -7,6 +7,7 @@ use credit_core::{GrantId, HoldId, Timestamp, TransactionId, WalletId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::filter::Filter;
 use super::state::{TailGroup, TotalsByAsset};
 use crate::domain::{ChainHash, Hold, Kind, Lot, Place, Record, Refunded, Wallet, claim, next_due};
 
@@ -32,18 +33,20 @@ pub static HISTORY: Collection = Collection { name: "ledger_history", indexes: &
 pub static REFERENCES: Collection = Collection { name: "ledger_references", indexes: &[] };
 /// What was claimed, for ever.
 pub static CLAIMS: Collection = Collection { name: "ledger_claims", indexes: &[] };
+/// Filters over complete generations of claims.
+pub static FILTERS: Collection = Collection { name: "ledger_filters", indexes: &[] };
 /// Refund progress.
 pub static REFUNDS: Collection = Collection { name: "ledger_refunds", indexes: &[] };
 
 /// All of them, for rebuilding.
-pub static ALL: [&Collection; 9] =
-    [&BOOKS, &WALLETS, &GRANTS, &HOLDS, &GROUPS, &HISTORY, &REFERENCES, &CLAIMS, &REFUNDS];
+pub static ALL: [&Collection; 10] =
+    [&BOOKS, &WALLETS, &GRANTS, &HOLDS, &GROUPS, &HISTORY, &REFERENCES, &CLAIMS, &FILTERS, &REFUNDS];
 
 /// The id of the only document in [`BOOKS`] of an application.
 pub const BOOK: &str = "book";
 
 /// How far the views of a book are, and what a restart needs to go on from there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BookView {
     /// The last group shown.
     pub sequence: u64,
@@ -53,6 +56,8 @@ pub struct BookView {
     pub clock: Timestamp,
     /// Where its ids stand.
     pub mint: u64,
+    /// How many claims were made so far.
+    pub claims_made: u64,
     /// Sums over all entries so far.
     pub totals: TotalsByAsset,
 }
@@ -96,14 +101,25 @@ pub fn parse_place_key(text: &str) -> Option<(Timestamp, Place)> {
     Some((Timestamp::from_millis(at), Place { sequence, index }))
 }
 
-/// The id of a claim.
-pub fn claim_id(claim: u128) -> String {
-    format!("{claim:032x}")
+/// The id of a claim in a generation.
+pub fn claim_id(generation: u64, claim: u128) -> String {
+    format!("{}{claim:032x}", generation_prefix(generation))
+}
+
+/// The prefix of the claims of a generation, and the id of its filter.
+pub fn generation_prefix(generation: u64) -> String {
+    format!("{generation:08x}/")
+}
+
+/// Reads the id of a claim.
+pub fn parse_claim_id(id: &str) -> Option<(u64, u128)> {
+    let (generation, claim) = id.split_once('/')?;
+    Some((u64::from_str_radix(generation, 16).ok()?, u128::from_str_radix(claim, 16).ok()?))
 }
 
 /// The prefix of the rows of a reference.
 pub fn reference_prefix(reference: &str) -> String {
-    format!("{}/", claim_id(claim("reference", &[reference])))
+    format!("{:032x}/", claim("reference", &[reference]))
 }
 
 fn json<T: Serialize>(value: &T) -> Bytes {
@@ -129,6 +145,11 @@ fn put(
 /// How far the views are.
 pub fn book_write(view: &BookView) -> Write {
     put(&BOOKS, BOOK.to_owned(), view.sequence, json(view), Vec::new())
+}
+
+/// A filter over a complete generation of claims.
+pub(crate) fn filter_write(generation: u64, filter: &Filter, sequence: u64) -> Write {
+    put(&FILTERS, generation_prefix(generation), sequence, json(&filter.to_text()), Vec::new())
 }
 
 /// A wallet.
@@ -169,11 +190,18 @@ pub fn refund_write(transaction: TransactionId, refunded: &Refunded, sequence: u
 }
 
 /// The rows that a group adds whatever comes after it: itself, history, references and claims.
-pub(crate) fn group_writes(group: &TailGroup, writes: &mut Vec<Write>) {
+pub(crate) fn group_writes(group: &TailGroup, claims_per_generation: u64, writes: &mut Vec<Write>) {
     let mut kinds = 0;
+    let mut number = group.claims_before;
     for (index, record) in (0_u32..).zip(&group.records) {
         let place = Place { sequence: group.sequence, index };
         kinds |= record_writes(group, place, record, writes);
+        for claim in record.all_claims() {
+            let id = claim_id(number / claims_per_generation, claim);
+            let body = json(&(place.sequence, place.index));
+            writes.push(put(&CLAIMS, id, group.sequence, body, Vec::new()));
+            number += 1;
+        }
     }
     let keys = group.first_transaction().map(|first| ("by_first", Key::text(&format!("{first:032x}"))));
     let id = place_key(group.at, Place { sequence: group.sequence, index: 0 });
@@ -191,10 +219,6 @@ fn record_writes(group: &TailGroup, place: Place, record: &Record, writes: &mut 
             .fold(0, |kinds, posted| kinds | kind_bit(posted.kind));
         let id = format!("{}/{key}", change.wallet);
         writes.push(put(&HISTORY, id, group.sequence, json(&HistoryView { k: kinds }), Vec::new()));
-    }
-    for claim in record.all_claims() {
-        let body = json(&(place.sequence, place.index));
-        writes.push(put(&CLAIMS, claim_id(claim), group.sequence, body, Vec::new()));
     }
     for reference in record.posted.iter().filter_map(|posted| posted.note.reference.as_deref()) {
         let id = format!("{}{key}", reference_prefix(reference));

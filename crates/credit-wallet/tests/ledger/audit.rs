@@ -116,12 +116,10 @@ async fn a_missing_or_changed_row_of_any_view_is_named() {
         let missing = copy(&house).await;
         let gone = Write::Delete { collection, id: row.id.clone(), version: row.version };
         missing.commit(APP, Batch::of(gone)).await.expect("it is there");
-        assert!(
-            !differences(&house.journal, &missing).await.is_empty(),
-            "{} lost {}",
-            collection.name,
-            row.id
-        );
+        let found = differences(&house.journal, &missing).await;
+        // A filter that is missing is made again; only one that does not know its claims is wrong.
+        let may_be_missing = collection.name == views::FILTERS.name;
+        assert!(may_be_missing || !found.is_empty(), "{} lost {}", collection.name, row.id);
 
         let Some(body) = another_body(&row.body) else { continue };
         let changed = copy(&house).await;
@@ -158,6 +156,9 @@ fn another_body(body: &Bytes) -> Option<Bytes> {
             return Some(changed.into());
         }
     }
+    if text.starts_with('"') {
+        return Some(Bytes::from_static(b"\"AAAAAAAA\""));
+    }
     text.strip_prefix('[').map(|rest| format!("[1{rest}").into())
 }
 
@@ -167,8 +168,10 @@ async fn rebuilt_views_are_the_same_as_those_that_were_written_behind() {
     let before = everything(&house.documents).await;
     let fresh: Arc<dyn Documents> = Arc::new(MemoryDocuments::new());
 
-    rebuild_views(&house.journal, &fresh, APP, |_, _| {}).await.expect("rebuilt beside");
-    rebuild_views(&house.journal, &house.documents, APP, |_, _| {}).await.expect("rebuilt in place");
+    rebuild_views(&house.journal, &fresh, APP, &house.settings, |_, _| {}).await.expect("rebuilt beside");
+    rebuild_views(&house.journal, &house.documents, APP, &house.settings, |_, _| {})
+        .await
+        .expect("rebuilt in place");
 
     assert_eq!(everything(&fresh).await, before);
     assert_eq!(everything(&house.documents).await, before);

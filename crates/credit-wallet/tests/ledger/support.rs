@@ -36,7 +36,12 @@ impl House {
     }
 
     pub(crate) fn over(journal: Arc<dyn Journal>, documents: Arc<dyn Documents>) -> Self {
-        let settings = LedgerSettings { view_pause: Duration::from_millis(1), ..LedgerSettings::default() };
+        // Small generations, so that every test goes through many of them.
+        let settings = LedgerSettings {
+            view_pause: Duration::from_millis(1),
+            claims_per_generation: 8,
+            ..LedgerSettings::default()
+        };
         Self { journal, documents, clock: Arc::new(TestClock::new()), settings }
     }
 
