@@ -36,7 +36,7 @@ server: ## build the program
 
 .PHONY: test
 test: server ## run every test
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --workspace --locked --no-fail-fast
 
 .PHONY: test-deep
 test-deep: server ## the same with 100,000 random sequences for each property (an hour, perhaps)

@@ -3,5 +3,6 @@
 pub mod architecture;
 pub mod client;
 pub mod contract;
+pub mod people;
 pub mod server;
 pub mod story;
