@@ -11,28 +11,28 @@ struct Teller {
 }
 
 impl Teller {
-    fn say(&self, what: &str) {
-        println!("\n\x1b[1m# {what}\x1b[0m");
-    }
-
     /// Calls, prints and checks the status.
     fn call(
         &mut self,
         client: &Client,
         method: &str,
         path: &str,
-        body: Option<Value>,
+        body: Option<&Value>,
         status: u16,
     ) -> anyhow::Result<Answer> {
         self.step += 1;
         let key = format!("demo-{}", self.step);
         let headers = if method == "POST" { vec![("idempotency-key", key.as_str())] } else { Vec::new() };
-        println!("→ {method} {path}{}", body.as_ref().map(|body| format!("  {body}")).unwrap_or_default());
-        let answer = client.call(method, path, &headers, body.as_ref()).map_err(anyhow::Error::msg)?;
+        println!("→ {method} {path}{}", body.map(|body| format!("  {body}")).unwrap_or_default());
+        let answer = client.call(method, path, &headers, body).map_err(anyhow::Error::msg)?;
         println!("← {} {}", answer.status, shortened(&answer.json()));
         ensure!(answer.status == status, "expected {status}, got {}: {}", answer.status, answer.body);
         Ok(answer)
     }
+}
+
+fn say(what: &str) {
+    println!("\n\x1b[1m# {what}\x1b[0m");
 }
 
 /// What one wants to see of an answer: no secrets, no boilerplate.
@@ -63,8 +63,8 @@ fn main() -> anyhow::Result<()> {
     println!("credit-server runs at {} on a fresh directory.", server.base());
     let admin = server.admin();
 
-    teller.say("A company gets an application and a key for its back end");
-    let app = teller.call(&admin, "POST", "/v1/apps", Some(json!({"name": "painter"})), 201)?;
+    say("A company gets an application and a key for its back end");
+    let app = teller.call(&admin, "POST", "/v1/apps", Some(&json!({"name": "painter"})), 201)?;
     let scopes = json!([
         "users:read",
         "users:write",
@@ -74,15 +74,15 @@ fn main() -> anyhow::Result<()> {
         "transactions:write"
     ]);
     let body = json!({"app_id": text(&app, "/id")?, "name": "back end", "scopes": scopes});
-    let issued = teller.call(&admin, "POST", "/v1/api-keys", Some(body), 201)?;
+    let issued = teller.call(&admin, "POST", "/v1/api-keys", Some(&body), 201)?;
     let backend = server.nobody().with_key(&text(&issued, "/secret")?);
 
-    teller.say("Two users register; each has a wallet from then on");
+    say("Two users register; each has a wallet from then on");
     let mut wallets = Vec::new();
     let mut users = Vec::new();
     for name in ["ada", "grace"] {
         let body = json!({"username": name, "email": format!("{name}@example.com"), "password": "a long enough secret"});
-        let user = teller.call(&backend, "POST", "/v1/auth/register", Some(body), 201)?;
+        let user = teller.call(&backend, "POST", "/v1/auth/register", Some(&body), 201)?;
         let id = text(&user, "/user/id")?;
         let list = teller.call(&backend, "GET", &format!("/v1/wallets?user_id={id}"), None, 200)?;
         wallets.push(text(&list, "/data/0/id")?);
@@ -90,60 +90,60 @@ fn main() -> anyhow::Result<()> {
     }
     let (ada, grace) = (&wallets[0], &wallets[1]);
 
-    teller.say("Ada buys 100 credits and is given 30 that expire at the end of 2037");
+    say("Ada buys 100 credits and is given 30 that expire at the end of 2037");
     let purchase =
         json!({"type": "purchase", "wallet_id": ada, "amount": 100, "external_id": "payment-4711"});
-    teller.call(&backend, "POST", "/v1/transactions", Some(purchase), 201)?;
+    teller.call(&backend, "POST", "/v1/transactions", Some(&purchase), 201)?;
     let grant =
         json!({"type": "grant", "wallet_id": ada, "amount": 30, "expires_at": "2037-12-31T23:59:59Z"});
-    teller.call(&backend, "POST", "/v1/transactions", Some(grant), 201)?;
+    teller.call(&backend, "POST", "/v1/transactions", Some(&grant), 201)?;
 
-    teller.say("Ada spends 50: the promotional credits go first, and the answer tells the lots");
-    let spend = json!({"type": "spend", "wallet_id": ada, "amount": 50, "reference": "image-1"});
-    let spent = teller.call(&users[0], "POST", "/v1/transactions", Some(spend), 201)?;
+    say("Ada spends 50: the promotional credits go first, and the answer tells the lots");
+    let body = json!({"type": "spend", "wallet_id": ada, "amount": 50, "reference": "image-1"});
+    let spent = teller.call(&users[0], "POST", "/v1/transactions", Some(&body), 201)?;
 
-    teller.say("A job of unknown cost: hold 40, capture 25, the rest comes back");
+    say("A job of unknown cost: hold 40, capture 25, the rest comes back");
     let hold = teller.call(
         &backend,
         "POST",
         &format!("/v1/wallets/{ada}/holds"),
-        Some(json!({"amount": 40})),
+        Some(&json!({"amount": 40})),
         201,
     )?;
     let path = format!("/v1/holds/{}/capture", text(&hold, "/id")?);
-    teller.call(&backend, "POST", &path, Some(json!({"amount": 25})), 201)?;
+    teller.call(&backend, "POST", &path, Some(&json!({"amount": 25})), 201)?;
     let hold = teller.call(
         &backend,
         "POST",
         &format!("/v1/wallets/{ada}/holds"),
-        Some(json!({"amount": 10})),
+        Some(&json!({"amount": 10})),
         201,
     )?;
     teller.call(
         &backend,
         "POST",
         &format!("/v1/holds/{}/release", text(&hold, "/id")?),
-        Some(json!({})),
+        Some(&json!({})),
         200,
     )?;
 
-    teller.say("Ada passes 20 on to Grace");
+    say("Ada passes 20 on to Grace");
     let transfer =
         json!({"type": "transfer", "source_wallet_id": ada, "destination_wallet_id": grace, "amount": 20});
-    teller.call(&users[0], "POST", "/v1/transactions", Some(transfer), 201)?;
+    teller.call(&users[0], "POST", "/v1/transactions", Some(&transfer), 201)?;
 
-    teller.say("The image was bad: the 50 go back to the lots they came from");
+    say("The image was bad: the 50 go back to the lots they came from");
     let path = format!("/v1/transactions/{}/refund", text(&spent, "/id")?);
-    teller.call(&backend, "POST", &path, Some(json!({"reason": "bad image"})), 201)?;
+    teller.call(&backend, "POST", &path, Some(&json!({"reason": "bad image"})), 201)?;
 
-    teller.say("Ada's entries, and the books");
+    say("Ada's entries, and the books");
     teller.call(&users[0], "GET", &format!("/v1/wallets/{ada}/entries"), None, 200)?;
     let balance = teller.call(&admin, "GET", "/v1/ledger/trial-balance", None, 200)?;
     let even =
         balance.json()["assets"].as_array().is_some_and(|rows| rows.iter().all(|row| row["difference"] == 0));
     ensure!(even, "the books do not balance: {}", balance.body);
 
-    teller.say("kill -9, and start again: the same balances");
+    say("kill -9, and start again: the same balances");
     let figures = |client: &Client| -> anyhow::Result<Vec<Value>> {
         wallets
             .iter()

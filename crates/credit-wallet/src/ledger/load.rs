@@ -40,7 +40,7 @@ impl Book {
                     match state.claimed(claim) {
                         Some((place, record)) => job.know(claim, place, record),
                         None => {
-                            unknown.extend(state.claim_ids(claim).into_iter().map(|id| (index, claim, id)))
+                            unknown.extend(state.claim_ids(claim).into_iter().map(|id| (index, claim, id)));
                         }
                     }
                 }
