@@ -39,7 +39,8 @@ async fn serve(settings: Settings, started: Instant) -> Result<(), Failure> {
     let collected = metrics::collect()?;
     let service = Arc::new(Service::open(&settings)?);
     let street = Arc::new(Street::new(&settings.allowed_origins));
-    // From here on it answers, and says that it is not ready.
+    // From here on it answers, and says that it is not ready until the first admin and its key are there.
+    service.manager.start_preparing();
     let api = serve_api(&settings.server, api, &service, &street)?;
     let scrapes = serve_metrics(scrapes, &service, &collected)?;
 
@@ -68,6 +69,7 @@ async fn get_ready(
         tracing::error!(error = format!("{error:#}"), "the first admin or API key could not be made");
         None
     });
+    service.manager.finish_preparing();
     let watched = service.clone();
     actix_web::rt::spawn(async move { watched.manager.watch().await });
     tracing::info!(

@@ -13,6 +13,7 @@ use super::seat::{ModuleReport, Seat};
 #[derive(Default)]
 pub struct House {
     furniture: OnceLock<Furniture>,
+    preparing: AtomicBool,
     draining: AtomicBool,
 }
 
@@ -30,6 +31,14 @@ impl House {
     pub(super) fn furnish(&self, seats: Vec<Arc<Seat>>, contract: String) {
         let furnished = self.furniture.set(Furniture { seats, contract: contract.into() });
         assert!(furnished.is_ok(), "a house has one manager");
+    }
+
+    pub(super) fn set_preparing(&self, preparing: bool) {
+        self.preparing.store(preparing, Ordering::Release);
+    }
+
+    pub(crate) fn is_preparing(&self) -> bool {
+        self.preparing.load(Ordering::Acquire)
     }
 
     pub(super) fn start_draining(&self) {

@@ -89,6 +89,17 @@ impl ModuleManager {
         }
     }
 
+    /// Not ready until [`Self::finish_preparing`]: something that callers rely on is still being made, although the
+    /// modules answer.
+    pub fn start_preparing(&self) {
+        self.house.set_preparing(true);
+    }
+
+    /// What callers rely on is there.
+    pub fn finish_preparing(&self) {
+        self.house.set_preparing(false);
+    }
+
     /// Not ready any more: load balancers send no more requests, while those that come are still answered.
     pub fn start_draining(&self) {
         self.house.start_draining();

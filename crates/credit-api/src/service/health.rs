@@ -30,6 +30,7 @@ pub(crate) struct DependencyReport {
 pub(crate) struct HealthReport {
     pub(crate) dependencies: Vec<DependencyReport>,
     pub(crate) modules: Vec<ModuleReport>,
+    pub(crate) is_preparing: bool,
     pub(crate) is_draining: bool,
 }
 
@@ -51,9 +52,11 @@ impl HealthReport {
             .iter()
             .filter(|dependency| dependency.is_required && dependency.health.state == HealthState::Unhealthy);
         let closed = self.modules.iter().filter(|module| module.health() == HealthState::Unhealthy);
+        let preparing = self.is_preparing.then(|| "it is being prepared".to_owned());
         let draining = self.is_draining.then(|| "it is draining".to_owned());
         down.map(|dependency| format!("{} is unhealthy", dependency.name))
             .chain(closed.map(|module| format!("{} is not available", module.name)))
+            .chain(preparing)
             .chain(draining)
             .collect()
     }
@@ -76,6 +79,7 @@ impl Watchman {
         HealthReport {
             dependencies: self.dependencies().await,
             modules: self.house.modules(),
+            is_preparing: self.house.is_preparing(),
             is_draining: self.house.is_draining(),
         }
     }

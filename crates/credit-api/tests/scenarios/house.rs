@@ -99,6 +99,16 @@ async fn a_dependency_that_hangs_is_unhealthy_within_seconds_and_the_rest_answer
 }
 
 #[actix_web::test]
+async fn it_is_not_ready_before_what_callers_rely_on_is_there() {
+    let world = World::new().await;
+    world.house.manager().start_preparing();
+    let answer = world.get("/health/ready").await;
+    assert_eq!((answer.status, answer.json()["reasons"].clone()), (503, json!(["it is being prepared"])));
+    world.house.manager().finish_preparing();
+    assert_eq!(world.get("/health/ready").await.status, 200);
+}
+
+#[actix_web::test]
 async fn it_is_not_ready_while_it_drains_and_still_answers() {
     let world = World::new().await;
     world.house.manager().start_draining();
