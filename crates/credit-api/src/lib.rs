@@ -23,4 +23,5 @@ pub use domain::App;
 pub use manager::{ArrangeError, House, ModuleManager, ModuleState};
 pub use routes::metrics::{RenderMetrics, configure_metrics};
 pub use service::{ApiKeys, ApiKeysParts, Apps, IssuedKey, KnownKey, NewKey};
+pub use store::COLLECTIONS;
 pub use web_module::WebModule;

@@ -10,3 +10,4 @@ mod store;
 pub mod testkit;
 
 pub use module::WalletModule;
+pub use store::COLLECTIONS;

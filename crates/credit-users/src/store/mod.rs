@@ -7,9 +7,13 @@ pub(crate) mod sessions;
 pub(crate) mod users;
 
 use credit_core::ports::StoreError;
-use credit_core::ports::documents::Document;
+use credit_core::ports::documents::{Collection, Document};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+/// Every collection of this module: what a store makes its indexes from, and what moves when a store is copied.
+pub static COLLECTIONS: [&Collection; 5] =
+    [&users::USERS, &sessions::SESSIONS, &failures::FAILURES, &pending::PENDING, &admins::ADMINS];
 
 fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).expect("our own documents always have a JSON form")
