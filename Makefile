@@ -34,12 +34,16 @@ server: ## build the program
 
 ##@ Is it right?
 
+.PHONY: parts
+parts: ## bring the real servers that tests start: MongoDB, Redis
+	@scripts/tools.sh --quiet mongod redis
+
 .PHONY: test
-test: server ## run every test
+test: server parts ## run every test
 	$(CARGO) test --workspace --locked --no-fail-fast
 
 .PHONY: test-deep
-test-deep: server ## the same with 100,000 random sequences for each property (an hour, perhaps)
+test-deep: server parts ## the same with 100,000 random sequences for each property (an hour, perhaps)
 	PROPTEST_CASES=100000 CREDIT_TEST_SEQUENCES=100000 $(CARGO) test --workspace --locked --release
 
 .PHONY: lint
