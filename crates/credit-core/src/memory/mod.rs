@@ -1,7 +1,12 @@
-//! Both stores in memory: the reference that every other store is compared with. Nothing outlives the process.
+//! The stores in memory, a limiter and a cache: the references that all others are compared with. Nothing outlives the
+//! process.
 
+mod cache;
 mod documents;
 mod journal;
+mod limits;
 
+pub use cache::MemoryCache;
 pub use documents::MemoryDocuments;
 pub use journal::MemoryJournal;
+pub use limits::MemoryLimits;

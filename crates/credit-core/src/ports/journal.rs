@@ -58,4 +58,9 @@ pub trait Journal: Send + Sync {
 
     /// Whether another process can append to the same books. If not, what this process has applied is the head.
     fn is_shared(&self) -> bool;
+
+    /// Whether calls are turned away for now without being made: whoever would wait for one need not begin.
+    fn is_away(&self) -> bool {
+        false
+    }
 }

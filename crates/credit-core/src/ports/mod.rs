@@ -1,9 +1,11 @@
 //! What the house needs from outside, in its own words. Adapters live in `credit-infra`, the reference for
 //! both stores in [`crate::memory`].
 
+pub mod cache;
 pub mod documents;
 pub mod journal;
 pub mod keys;
+pub mod limits;
 pub mod passwords;
 pub mod tokens;
 

@@ -1,9 +1,11 @@
 //! For tests: the contract suites that are the specification of a store, the differential run between two stores,
 //! and doubles for the other ports. Nothing here is fit to keep a secret.
 
+pub mod cache_contract;
 pub mod differential;
 pub mod documents_contract;
 pub mod journal_contract;
+pub mod limits_contract;
 
 mod clock;
 mod dice;
