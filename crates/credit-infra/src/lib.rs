@@ -7,6 +7,9 @@ pub mod passwords;
 pub mod sealing;
 pub mod tokens;
 
+pub mod limits;
+pub mod resilience;
+
 pub mod clock;
 pub mod randomness;
 pub mod telemetry;

@@ -1,0 +1,56 @@
+//! The documents port behind a guard.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use credit_core::AppId;
+use credit_core::ports::StoreError;
+use credit_core::ports::documents::{Batch, Collection, CommitError, Document, Documents, Query, Row};
+
+use super::guard::Guard;
+
+/// Documents that are asked only while their store is not known to be away, and not for longer than the deadline.
+pub struct GuardedDocuments {
+    inner: Arc<dyn Documents>,
+    guard: Arc<Guard>,
+}
+
+impl GuardedDocuments {
+    /// These documents behind this guard. Their futures are dropped at the deadline, as they are when a caller hangs up.
+    pub fn new(inner: Arc<dyn Documents>, guard: Arc<Guard>) -> Self {
+        Self { inner, guard }
+    }
+}
+
+#[async_trait]
+impl Documents for GuardedDocuments {
+    async fn get(
+        &self,
+        app: AppId,
+        collection: &'static Collection,
+        id: &str,
+    ) -> Result<Option<Document>, StoreError> {
+        self.guard.read(|| self.inner.get(app, collection, id)).await
+    }
+
+    async fn get_many(
+        &self,
+        app: AppId,
+        collection: &'static Collection,
+        ids: &[String],
+    ) -> Result<Vec<Option<Document>>, StoreError> {
+        self.guard.read(|| self.inner.get_many(app, collection, ids)).await
+    }
+
+    async fn query(&self, app: AppId, query: Query) -> Result<Vec<Row>, StoreError> {
+        self.guard.read(|| self.inner.query(app, query.clone())).await
+    }
+
+    async fn commit(&self, app: AppId, batch: Batch) -> Result<(), CommitError> {
+        self.guard.write(self.inner.commit(app, batch)).await
+    }
+
+    async fn apps(&self, collection: &'static Collection) -> Result<Vec<AppId>, StoreError> {
+        self.guard.read(|| self.inner.apps(collection)).await
+    }
+}

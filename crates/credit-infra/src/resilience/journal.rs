@@ -1,0 +1,55 @@
+//! The journal port behind a guard.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use credit_core::ports::StoreError;
+use credit_core::ports::journal::{Appended, BookId, Group, Journal, Sequence};
+
+use super::guard::Guard;
+
+/// A journal that is asked only while its store is not known to be away, and not for longer than the deadline. An append
+/// that was turned away was not made; one that was made and not answered in time is unknown, and the lane asks again.
+pub struct GuardedJournal {
+    inner: Arc<dyn Journal>,
+    guard: Arc<Guard>,
+}
+
+impl GuardedJournal {
+    /// This journal behind this guard. Its futures are dropped at the deadline.
+    pub fn new(inner: Arc<dyn Journal>, guard: Arc<Guard>) -> Self {
+        Self { inner, guard }
+    }
+}
+
+#[async_trait]
+impl Journal for GuardedJournal {
+    async fn append(&self, book: BookId, sequence: Sequence, group: Group) -> Result<Appended, StoreError> {
+        self.guard.write(self.inner.append(book, sequence, group)).await
+    }
+
+    async fn read(
+        &self,
+        book: BookId,
+        from: Sequence,
+        limit: usize,
+    ) -> Result<Vec<(Sequence, Group)>, StoreError> {
+        self.guard.read(|| self.inner.read(book, from, limit)).await
+    }
+
+    async fn head(&self, book: BookId) -> Result<Sequence, StoreError> {
+        self.guard.read(|| self.inner.head(book)).await
+    }
+
+    async fn books(&self) -> Result<Vec<BookId>, StoreError> {
+        self.guard.read(|| self.inner.books()).await
+    }
+
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared()
+    }
+
+    fn is_away(&self) -> bool {
+        self.guard.breaker().is_open() || self.inner.is_away()
+    }
+}
