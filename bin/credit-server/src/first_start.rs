@@ -7,13 +7,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use credit_api::NewKey;
 use credit_api::front_door::Authenticator;
-use credit_core::Scope;
+use credit_core::{Code, Problem, Scope};
 use credit_core::ports::keys::SecretSource;
 use credit_infra::randomness::OsSecrets;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::{Bootstrap, Profile, Settings};
 use crate::dev_credentials::{DevAdmin, DevCredentials};
+use crate::private_file;
 use crate::wiring::Service;
 
 const DEV_USERNAME: &str = "admin";
@@ -34,6 +35,12 @@ pub(crate) async fn run(
             Ok(None)
         }
         Profile::Dev => {
+            private_file::create_directory(&settings.data_dir)?;
+            let directory = settings.data_dir.clone();
+            // Processes that share the directory and start at once: the first makes an admin and a key, the others find
+            // them written down.
+            let _one_at_a_time =
+                tokio::task::spawn_blocking(move || private_file::lock_directory(&directory)).await??;
             let kept = DevCredentials::kept(&settings.data_dir);
             let (admin, api_key) = match kept {
                 Some(kept) => (Some(kept.admin), Some(kept.api_key)),
@@ -48,6 +55,12 @@ pub(crate) async fn run(
             Ok(Some(credentials))
         }
     }
+}
+
+/// Whether it may help to try again: the store went away meanwhile.
+pub(crate) fn is_passing(error: &anyhow::Error) -> bool {
+    let code = error.downcast_ref::<Problem>().map(Problem::code);
+    matches!(code, Some(Code::Unavailable | Code::OutcomeUnknown))
 }
 
 /// The admin of the configuration, where there is none anywhere.
@@ -71,35 +84,67 @@ async fn first_admin(settings: &Settings, service: &Service) -> Result<()> {
 /// An admin that works: the one of the last start or of the configuration, if it still gets in; else the first one,
 /// made now; else, where there is an admin whose password nobody wrote down, one more.
 async fn dev_admin(settings: &Settings, service: &Service, kept: Option<DevAdmin>) -> Result<DevAdmin> {
-    let exists = service.users.admin_exists().await?;
-    let configured = settings.bootstrap.as_ref().map(|first| DevAdmin {
-        username: first.username.clone(),
-        password: first.password.expose_secret().to_owned(),
-    });
-    if exists {
-        for known in [&kept, &configured].into_iter().flatten() {
-            if service.users.is_admin_with(&known.username, &known.password.clone().into()).await? {
-                return Ok(known.clone());
-            }
-        }
+    if let Some(known) = known_admin(settings, service, kept.clone()).await? {
+        return Ok(known);
     }
-    let generated = || -> SecretString { URL_SAFE_NO_PAD.encode(*OsSecrets.secret()).into() };
+    let exists = service.users.admin_exists().await?;
     let (username, email, password) = match (&settings.bootstrap, kept, exists) {
         (Some(first), _, false) => (first.username.clone(), first.email.clone(), first.password.clone()),
         (None, Some(kept), false) => (kept.username, DEV_EMAIL.to_owned(), kept.password.into()),
         (None, None, false) => (DEV_USERNAME.to_owned(), DEV_EMAIL.to_owned(), generated()),
-        (_, _, true) => {
-            let [a, b, c, d, ..] = *OsSecrets.secret();
-            let suffix = format!("{:08x}", u32::from_be_bytes([a, b, c, d]));
-            (
-                format!("{DEV_USERNAME}-{suffix}"),
-                format!("{DEV_USERNAME}-{suffix}@localhost.example"),
-                generated(),
-            )
-        }
+        (_, _, true) => one_more(),
     };
-    service.users.create_admin(&username, &email, &password).await.context("the admin of profile dev")?;
-    Ok(DevAdmin { username, password: password.expose_secret().to_owned() })
+    let admin = DevAdmin { username, password: password.expose_secret().to_owned() };
+    let made = match service.users.create_admin(&admin.username, &email, &password).await {
+        // A process with another directory, on the same database, was faster.
+        Err(problem) if is_name_taken(&problem) => {
+            if let Some(known) = known_admin(settings, service, None).await? {
+                return Ok(known);
+            }
+            let (username, email, password) = one_more();
+            let admin = DevAdmin { username, password: password.expose_secret().to_owned() };
+            service.users.create_admin(&admin.username, &email, &password).await.map(|_| admin)
+        }
+        made => made.map(|_| admin),
+    };
+    made.context("the admin of profile dev")
+}
+
+/// The admin of the last start, or else of the configuration, if it gets in.
+async fn known_admin(
+    settings: &Settings,
+    service: &Service,
+    kept: Option<DevAdmin>,
+) -> Result<Option<DevAdmin>> {
+    let configured = settings.bootstrap.as_ref().map(|first| DevAdmin {
+        username: first.username.clone(),
+        password: first.password.expose_secret().to_owned(),
+    });
+    for known in [kept, configured].into_iter().flatten() {
+        if service.users.is_admin_with(&known.username, &known.password.clone().into()).await? {
+            return Ok(Some(known));
+        }
+    }
+    Ok(None)
+}
+
+fn is_name_taken(problem: &Problem) -> bool {
+    matches!(problem.code(), Code::UsernameTaken | Code::EmailTaken)
+}
+
+fn generated() -> SecretString {
+    URL_SAFE_NO_PAD.encode(*OsSecrets.secret()).into()
+}
+
+/// The name, the e-mail and the password of an admin beside those that are there.
+fn one_more() -> (String, String, SecretString) {
+    let [a, b, c, d, ..] = *OsSecrets.secret();
+    let suffix = format!("{:08x}", u32::from_be_bytes([a, b, c, d]));
+    (
+        format!("{DEV_USERNAME}-{suffix}"),
+        format!("{DEV_USERNAME}-{suffix}@localhost.example"),
+        generated(),
+    )
 }
 
 /// The API key of the last start if it still opens the door, else a new one.

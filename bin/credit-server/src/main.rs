@@ -15,6 +15,7 @@ mod progress;
 mod secrets;
 mod serve;
 mod street;
+mod tls;
 mod wiring;
 
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ use crate::exit::Failure;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
+    tls::install_provider();
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),

@@ -10,7 +10,7 @@ use credit_infra::telemetry::{MetricKind, Metrics};
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Every metric of the house.
-const MEANINGS: [(MetricKind, &str, &str); 6] = [
+const MEANINGS: &[(MetricKind, &str, &str)] = &[
     (MetricKind::Counter, "credit_http_requests_total", "Requests answered, by method, route and status."),
     (MetricKind::Histogram, "http_server_request_duration_seconds", "How long answers took, by route."),
     (MetricKind::Histogram, "credit_ledger_group_records", "Records in a group of the journal."),
@@ -25,12 +25,39 @@ const MEANINGS: [(MetricKind, &str, &str); 6] = [
         "credit_ledger_broken_invariants_total",
         "Groups refused because an invariant did not hold.",
     ),
+    (
+        MetricKind::Counter,
+        "credit_ledger_drift",
+        "Wallets and rows of the views that were not what the journal says, found by the job `reconciliation`.",
+    ),
+    (
+        MetricKind::Gauge,
+        "credit_breaker_state",
+        "Circuit breakers, by dependency: 0 closed, 1 half open, 2 open.",
+    ),
+    (
+        MetricKind::Counter,
+        "credit_breaker_transitions_total",
+        "How often a circuit breaker turned, by dependency and to which state.",
+    ),
+    (
+        MetricKind::Counter,
+        "credit_breaker_rejections_total",
+        "Calls that were not made, by dependency: its breaker was open, or too many calls were under way.",
+    ),
+    (MetricKind::Counter, "credit_jobs_runs_total", "Runs of background jobs, by job and outcome."),
+    (MetricKind::Histogram, "credit_jobs_run_duration_seconds", "How long runs of background jobs took."),
+    (
+        MetricKind::Counter,
+        "credit_jobs_leases_lost_total",
+        "Runs that stopped because another process had taken their lease.",
+    ),
 ];
 
 /// Begins to collect, and keeps what is collected small. Once in the life of the process, on its runtime.
 pub(crate) fn collect() -> Result<RenderMetrics> {
     let metrics = Metrics::install()?;
-    for (kind, name, meaning) in MEANINGS {
+    for &(kind, name, meaning) in MEANINGS {
         metrics.describe(kind, name, meaning);
     }
     let kept = metrics.clone();

@@ -101,8 +101,10 @@ impl DevSecrets {
         if !path.exists() {
             let made = Self::made(source);
             private_file::create_directory(data_dir)?;
-            private_file::replace(&path, &serde_json::to_string_pretty(&made)?)?;
-            return Ok(made);
+            // Several processes may share the directory and start at once: all work with what one of them made.
+            if private_file::create(&path, &serde_json::to_string_pretty(&made)?)? {
+                return Ok(made);
+            }
         }
         // New ones in their place would make what is kept unreadable for ever.
         Self::kept(data_dir).with_context(|| {

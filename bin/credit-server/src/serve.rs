@@ -13,14 +13,19 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::address;
 use crate::config::{Server, Settings};
-use crate::exit::Failure;
+use crate::dev_credentials::DevCredentials;
+use crate::exit::{Exit, Failure};
 use crate::first_start;
 use crate::metrics;
 use crate::street::Street;
+use crate::tls::Certificate;
 use crate::wiring::Service;
 
 /// Threads that a worker may use for work that blocks: reading a request never does, packing a large answer does.
 const BLOCKING_THREADS: usize = 4;
+
+/// Between two attempts to make the first admin while the store is away.
+const FIRST_START_PAUSE: Duration = Duration::from_secs(1);
 
 /// Serves until a signal to stop.
 pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
@@ -36,45 +41,53 @@ async fn serve(settings: Settings, started: Instant) -> Result<(), Failure> {
     let scrapes = listen("metrics", &settings.metrics.host, settings.metrics.port, 64)?;
     let (api_address, metrics_address) = (local(&api)?, local(&scrapes)?);
 
+    let certificate = settings.server.tls.as_ref().map(Certificate::read).transpose();
+    let certificate = certificate.map_err(|error| Failure::new(Exit::Configuration, error))?;
+
     let collected = metrics::collect()?;
-    let service = Arc::new(Service::open(&settings)?);
-    let street = Arc::new(Street::new(&settings.allowed_origins));
+    let service = Arc::new(Service::over_store(&settings)?);
+    let street =
+        Arc::new(Street::new(&settings.allowed_origins, service.door.ids.clone(), certificate.is_some()));
     // From here on it answers, and says that it is not ready until the first admin and its key are there.
     service.manager.start_preparing();
-    let api = serve_api(&settings.server, api, &service, &street)?;
+    let api = serve_api(&settings.server, api, certificate.as_ref(), &service, &street)?;
     let scrapes = serve_metrics(scrapes, &service, &collected)?;
 
-    tokio::select! {
-        () = get_ready(&settings, &service, api_address, metrics_address, started) => signals.next().await,
-        () = signals.next() => {}
-    }
+    let ended = tokio::select! {
+        ready = get_ready(&settings, &service, api_address, metrics_address, started) => match ready {
+            Ok(()) => {
+                signals.next().await;
+                Ok(())
+            }
+            refused => refused,
+        },
+        () = signals.next() => Ok(()),
+    };
     tracing::info!("stopping");
     stop(&api, &scrapes, &service, &mut signals).await;
     tracing::info!("stopped");
-    Ok(())
+    ended
 }
 
-/// Initialises the modules, makes who and what a first start needs, and says where to go.
+/// Reaches the store, initialises the modules, makes who and what a first start needs, and says where to go. It fails if
+/// the store is one that this program must not work on.
 async fn get_ready(
     settings: &Settings,
     service: &Arc<Service>,
     api: SocketAddr,
     metrics: SocketAddr,
     started: Instant,
-) {
+) -> Result<(), Failure> {
+    service.reach_store().await?;
     service.manager.initialise().await;
-    let base_url = address::base_url(api);
-    // Who cannot get in yet is told why; everybody else is served.
-    let credentials = first_start::run(settings, service, &base_url).await.unwrap_or_else(|error| {
-        tracing::error!(error = format!("{error:#}"), "the first admin or API key could not be made");
-        None
-    });
-    service.manager.finish_preparing();
     let watched = service.clone();
     actix_web::rt::spawn(async move { watched.manager.watch().await });
+    let base_url = address::base_url(api, settings.server.tls.is_some());
+    let credentials = first_credentials(settings, service, &base_url).await;
+    service.manager.finish_preparing();
     tracing::info!(
         api = base_url,
-        metrics = format!("{}/metrics", address::base_url(metrics)),
+        metrics = format!("{}/metrics", address::base_url(metrics, false)),
         milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "serving"
     );
@@ -82,15 +95,35 @@ async fn get_ready(
         crate::print::text(&first_start::welcome(
             &credentials,
             &settings.data_dir,
-            &address::base_url(metrics),
+            &address::base_url(metrics, false),
             &service.manager.names(),
         ));
+    }
+    Ok(())
+}
+
+/// Makes who and what a first start needs, again while the store is away. Of any other fault the log tells, and everybody
+/// who can get in is served.
+async fn first_credentials(settings: &Settings, service: &Service, base_url: &str) -> Option<DevCredentials> {
+    loop {
+        match first_start::run(settings, service, base_url).await {
+            Ok(credentials) => return credentials,
+            Err(error) if first_start::is_passing(&error) => {
+                tracing::warn!(error = format!("{error:#}"), "the store went away during the first start");
+                tokio::time::sleep(FIRST_START_PAUSE).await;
+            }
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "the first admin or API key could not be made");
+                return None;
+            }
+        }
     }
 }
 
 fn serve_api(
     server: &Server,
     listener: TcpListener,
+    certificate: Option<&Arc<Certificate>>,
     service: &Arc<Service>,
     street: &Arc<Street>,
 ) -> Result<ServerHandle> {
@@ -103,6 +136,7 @@ fn serve_api(
     })
     .keep_alive(server.keep_alive)
     .client_request_timeout(server.request_timeout)
+    .tls_handshake_timeout(server.request_timeout)
     .client_disconnect_timeout(Duration::from_secs(1))
     .max_connections(server.max_connections)
     .worker_max_blocking_threads(BLOCKING_THREADS)
@@ -111,7 +145,14 @@ fn serve_api(
     if let Some(workers) = server.workers {
         http = http.workers(workers);
     }
-    let http = if server.h2c { http.listen_auto_h2c(listener) } else { http.listen(listener) };
+    let http = match (certificate, &server.tls) {
+        (Some(certificate), Some(tls)) => {
+            actix_web::rt::spawn(certificate.clone().keep_fresh(tls.reload));
+            http.listen_rustls_0_23(listener, certificate.server_config())
+        }
+        _ if server.h2c => http.listen_auto_h2c(listener),
+        _ => http.listen(listener),
+    };
     Ok(start(http.context("the API cannot be served")?.run()))
 }
 

@@ -1,4 +1,4 @@
-//! Between the wire and the front door: cross-origin calls and compression.
+//! Between the wire and the front door: cross-origin calls, compression, and telling browsers to stay with TLS.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -9,10 +9,12 @@ use actix_web::http::Method;
 use actix_web::http::header::{
     ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_ENCODING,
-    HeaderMap, HeaderValue, ORIGIN, VARY,
+    HeaderMap, HeaderValue, ORIGIN, STRICT_TRANSPORT_SECURITY, VARY,
 };
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpResponse, web};
+use actix_web::{Error, web};
+use credit_api::front_door::empty_answer;
+use credit_core::IdSource;
 
 /// Paths whose answers are large, the same for everybody and seldom asked for. All others stay uncompressed: they are
 /// small, and compressing them would cost more than it saves.
@@ -25,21 +27,40 @@ const EXPOSED_HEADERS: &str = "etag, idempotent-replayed, link, ratelimit, ratel
 /// Browsers ask again after ten minutes.
 const MAX_AGE: &str = "600";
 
+/// For two years a browser that was here over TLS comes back over TLS only.
+const STAY_SECURE: HeaderValue = HeaderValue::from_static("max-age=63072000");
+
 /// What stands before the front door. One for all workers.
 pub(crate) struct Street {
     allowed_origins: Vec<HeaderValue>,
+    ids: Arc<dyn IdSource>,
+    is_secure: bool,
 }
 
 impl Street {
     /// Pages of these origins may call. Each is matched to the letter; nothing is reflected that is not on the list.
-    pub(crate) fn new(allowed_origins: &[String]) -> Self {
+    /// Over TLS, every answer says to stay with it.
+    pub(crate) fn new(allowed_origins: &[String], ids: Arc<dyn IdSource>, is_secure: bool) -> Self {
         // They have been judged with the configuration, so that each is a header value.
         let allowed_origins = allowed_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
-        Self { allowed_origins: allowed_origins.collect() }
+        Self { allowed_origins: allowed_origins.collect(), ids, is_secure }
     }
 
     /// One request on its way in and out.
     pub(crate) async fn pass<B: MessageBody + 'static>(
+        self: Arc<Self>,
+        request: ServiceRequest,
+        next: Next<B>,
+    ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
+        let is_secure = self.is_secure;
+        let mut response = self.walk(request, next).await?;
+        if is_secure {
+            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, STAY_SECURE);
+        }
+        Ok(response)
+    }
+
+    async fn walk<B: MessageBody + 'static>(
         self: Arc<Self>,
         request: ServiceRequest,
         next: Next<B>,
@@ -51,7 +72,7 @@ impl Street {
         if let Some(origin) = &origin
             && is_preflight(&request)
         {
-            let mut response = HttpResponse::NoContent().finish();
+            let mut response = empty_answer(&*self.ids, request.request());
             allow_call(response.headers_mut(), origin);
             return Ok(request.into_response(response).map_into_right_body());
         }
@@ -125,13 +146,18 @@ async fn compress<B: MessageBody + 'static>(
 mod tests {
     use actix_web::middleware::from_fn;
     use actix_web::test::{TestRequest, call_service, init_service, read_body};
-    use actix_web::{App, HttpRequest};
+    use actix_web::{App, HttpRequest, HttpResponse};
+    use credit_core::testkit::CountingIds;
 
     use super::*;
 
     async fn ask(allowed: &[&str], request: TestRequest) -> (u16, HeaderMap, Vec<u8>) {
+        ask_over(false, allowed, request).await
+    }
+
+    async fn ask_over(is_secure: bool, allowed: &[&str], request: TestRequest) -> (u16, HeaderMap, Vec<u8>) {
         let allowed: Vec<String> = allowed.iter().map(|origin| (*origin).to_owned()).collect();
-        let street = Arc::new(Street::new(&allowed));
+        let street = Arc::new(Street::new(&allowed, Arc::new(CountingIds::new()), is_secure));
         let echo = async |request: HttpRequest| HttpResponse::Ok().body(request.path().repeat(100));
         let app = App::new()
             .wrap(from_fn(move |request, next| street.clone().pass(request, next)))
@@ -176,6 +202,41 @@ mod tests {
         assert_eq!(header(&headers, "access-control-allow-origin"), "https://a.example");
         assert!(header(&headers, "access-control-expose-headers").contains("etag"));
         assert_eq!(header(&headers, "vary"), "Origin");
+    }
+
+    #[actix_web::test]
+    async fn a_preflight_carries_what_every_answer_carries() {
+        let preflight = || {
+            TestRequest::default()
+                .method(Method::OPTIONS)
+                .uri("/v1/x")
+                .insert_header(("origin", "https://a.example"))
+                .insert_header(("access-control-request-method", "POST"))
+        };
+        let (status, headers, _) = ask(&["https://a.example"], preflight()).await;
+        assert_eq!(status, 204);
+        assert_eq!(header(&headers, "x-request-id").len(), 32);
+        for (name, value) in [
+            ("cache-control", "no-store"),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+        ] {
+            assert_eq!(header(&headers, name), value, "{name}");
+        }
+        let own = preflight().insert_header(("x-request-id", "mine-1"));
+        let (_, headers, _) = ask(&["https://a.example"], own).await;
+        assert_eq!(header(&headers, "x-request-id"), "mine-1");
+    }
+
+    #[actix_web::test]
+    async fn only_over_tls_browsers_are_told_to_stay_with_it() {
+        for (is_secure, told) in [(true, "max-age=63072000"), (false, "")] {
+            for allowed in [&[][..], &["https://a.example"]] {
+                let call = TestRequest::get().uri("/v1/x").insert_header(("origin", "https://a.example"));
+                let (_, headers, _) = ask_over(is_secure, allowed, call).await;
+                assert_eq!(header(&headers, "strict-transport-security"), told);
+            }
+        }
     }
 
     #[actix_web::test]

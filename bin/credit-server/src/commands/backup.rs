@@ -10,7 +10,7 @@ use crate::{print, progress, wiring};
 
 /// Copies the store into a new directory; when it returns, the copy is durable.
 pub(crate) fn run(settings: &Settings, directory: &Path) -> Result<(), Failure> {
-    let store = wiring::open_store(settings)?;
+    let store = wiring::open_embedded(settings)?;
     let bar = progress::bar("copying");
     store
         .backup(directory, &mut |done| {

@@ -38,7 +38,7 @@ pub(crate) fn verify(settings: &Settings) -> Result<(), Failure> {
 
 /// Drops the views of every book and makes them again.
 pub(crate) fn rebuild(settings: &Settings) -> Result<(), Failure> {
-    let store = wiring::open_store(settings)?;
+    let store = wiring::open_embedded(settings)?;
     let outcome = block_on(rebuild_all(&store))?;
     store.close().context("the store cannot be closed")?;
     let (books, documents) = outcome.map_err(|error| match error {

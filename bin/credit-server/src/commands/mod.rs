@@ -16,7 +16,7 @@ use crate::config::Settings;
 use crate::exit::Failure;
 use crate::wiring::Service;
 
-/// Does something with an initialised house and closes it again. Nobody else has its store meanwhile.
+/// Does something with an initialised house and closes it again. Nobody else has an embedded store meanwhile.
 fn in_house<T>(settings: &Settings, work: impl AsyncFnOnce(&Service) -> Result<T>) -> Result<T, Failure> {
     in_house_as_it_is(settings, async |service| {
         service.manager.initialise().await;
@@ -31,8 +31,9 @@ fn in_house_as_it_is<T>(
     settings: &Settings,
     work: impl AsyncFnOnce(&Service) -> Result<T>,
 ) -> Result<T, Failure> {
-    let service = Service::open(settings)?;
+    let service = Service::over_store(settings)?;
     block_on(async {
+        service.open_store().await?;
         let done = work(&service).await;
         let closed = service.close().await;
         let done = done?;

@@ -15,7 +15,7 @@ const JOURNAL_TABLE: &str = "journal/groups";
 
 /// Prints the names of the tables, or the rows of one, a line each.
 pub(crate) fn dump(settings: &Settings, table: Option<&str>) -> Result<(), Failure> {
-    let store = wiring::open_store(settings)?;
+    let store = wiring::open_embedded(settings)?;
     let Some(table) = table else {
         let tables = store.tables().context("the tables cannot be listed")?;
         crate::print::lines(tables.iter().map(|name| Ok(name.clone())))?;

@@ -108,6 +108,11 @@ pub(crate) const KEYS: &[Key] = &[
     key("server.backlog", Kind::Whole { low: 16, high: 65_535 }, Some("2048")),
     // Connections that one worker serves at a time.
     key("server.max_connections", Kind::Whole { low: 16, high: 1_000_000 }, Some("25000")),
+    // HTTPS: the chain and its private key, PEM files that are read again when they change. Both or none.
+    key("server.tls.cert", Kind::Text, None),
+    key("server.tls.key", Kind::Text, None),
+    // How often those files are looked at.
+    key("server.tls.reload", Kind::Length { low: 1, high: DAY }, Some("10s")),
     key("metrics.host", Kind::Text, Some("127.0.0.1")),
     key("metrics.port", Kind::Whole { low: 0, high: 65_535 }, Some("9090")),
     key("store.backend", Kind::Choice(&["embedded", "mongodb"]), Some("embedded")),

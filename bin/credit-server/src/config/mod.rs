@@ -10,6 +10,8 @@ mod keys;
 mod layers;
 mod settings;
 mod show;
+mod store;
+mod tls;
 mod value;
 
 #[cfg(test)]
@@ -20,6 +22,8 @@ pub(crate) use key_material::KeyMaterial;
 pub(crate) use layers::{Layers, Sources};
 pub(crate) use settings::{Auth, Bootstrap, Log, LogFormat, Profile, Server, Settings};
 pub(crate) use show::ShowFormat;
+pub(crate) use store::{Mongodb, Store};
+pub(crate) use tls::Tls;
 
 /// Reads and judges: the settings, or every fault at once.
 pub(crate) fn load(sources: &Sources) -> Result<Settings, Faults> {

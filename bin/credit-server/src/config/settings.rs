@@ -9,6 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use super::fault::{Fault, Faults};
 use super::key_material::KeyMaterial;
 use super::layers::{Judged, Layers};
+use super::store::{self, Store};
+use super::tls::{self, Tls};
 use super::value::Setting;
 use crate::secrets::{DEV_SECRETS, DevSecrets};
 
@@ -19,6 +21,7 @@ pub(crate) struct Settings {
     pub(crate) data_dir: PathBuf,
     pub(crate) server: Server,
     pub(crate) metrics: Metrics,
+    pub(crate) store: Store,
     pub(crate) auth: Auth,
     pub(crate) encryption: Encryption,
     pub(crate) allowed_origins: Vec<String>,
@@ -47,6 +50,8 @@ pub(crate) struct Server {
     pub(crate) trusted_proxies: Vec<String>,
     /// HTTP/2 without TLS beside HTTP/1.
     pub(crate) h2c: bool,
+    /// `None`: in the open.
+    pub(crate) tls: Option<Tls>,
     pub(crate) keep_alive: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) shutdown_timeout: Duration,
@@ -126,6 +131,8 @@ impl Layers {
         let mut faults = Vec::new();
         let judged = self.judge(&mut faults);
         refuse_later_versions(&judged, &mut faults);
+        store::judge(&judged, &mut faults);
+        tls::judge(&judged, &mut faults);
         bootstrap_is_whole(&judged, &mut faults);
         if text(&judged, "profile") == Some("prod") {
             refuse_missing_and_sample_secrets(&judged, &mut faults);
@@ -136,9 +143,9 @@ impl Layers {
     }
 }
 
-type JudgedKeys = BTreeMap<&'static str, Judged>;
+pub(super) type JudgedKeys = BTreeMap<&'static str, Judged>;
 
-fn text<'a>(judged: &'a JudgedKeys, path: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(judged: &'a JudgedKeys, path: &str) -> Option<&'a str> {
     match judged.get(path)?.setting.as_ref()? {
         Setting::Text(text) => Some(text),
         _ => None,
@@ -152,14 +159,13 @@ fn keys<'a>(judged: &'a JudgedKeys, path: &str) -> &'a [KeyMaterial] {
     }
 }
 
-fn origin(judged: &JudgedKeys, path: &str) -> Option<String> {
+pub(super) fn origin(judged: &JudgedKeys, path: &str) -> Option<String> {
     judged.get(path).and_then(|judged| judged.origin.clone())
 }
 
 /// What the contract names and this version has not: refused, never silently something else.
 fn refuse_later_versions(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
     let later = [
-        ("store.backend", "mongodb", "embedded"),
         ("cache.backend", "redis", "memory"),
         ("secrets.backend", "vault", "none"),
     ];
@@ -285,14 +291,14 @@ fn keys_differ(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
 }
 
 /// Keys that were judged without a fault, by name. The kinds are those of the table: a test reads every one.
-struct Values(JudgedKeys);
+pub(super) struct Values(JudgedKeys);
 
 impl Values {
     fn take(&mut self, path: &str) -> Option<Setting> {
         self.0.get_mut(path).and_then(|judged| judged.setting.take())
     }
 
-    fn text(&mut self, path: &str) -> Option<String> {
+    pub(super) fn text(&mut self, path: &str) -> Option<String> {
         match self.take(path)? {
             Setting::Text(text) => Some(text),
             _ => None,
@@ -306,7 +312,7 @@ impl Values {
         }
     }
 
-    fn length(&mut self, path: &str) -> Duration {
+    pub(super) fn length(&mut self, path: &str) -> Duration {
         Duration::from_secs(self.whole(path))
     }
 
@@ -324,7 +330,7 @@ impl Values {
         }
     }
 
-    fn secret(&mut self, path: &str) -> Option<SecretString> {
+    pub(super) fn secret(&mut self, path: &str) -> Option<SecretString> {
         match self.take(path)? {
             Setting::Secret(secret) => Some(secret),
             _ => None,
@@ -343,6 +349,7 @@ impl Values {
                 host: self.text("metrics.host").unwrap_or_default(),
                 port: self.whole("metrics.port"),
             },
+            store: Store::of(&mut self),
             auth: self.auth(),
             encryption: Encryption {
                 keys: self.keys("encryption.keys"),
@@ -374,6 +381,7 @@ impl Values {
             workers: Some(self.whole("server.workers")).filter(|workers| *workers > 0),
             trusted_proxies: self.list("server.trusted_proxies"),
             h2c: matches!(self.take("server.h2c"), Some(Setting::Flag(true))),
+            tls: Tls::of(self),
             keep_alive: self.length("server.keep_alive"),
             request_timeout: self.length("server.request_timeout"),
             shutdown_timeout: self.length("server.shutdown_timeout"),

@@ -369,13 +369,28 @@ fn half_an_admin_is_refused() {
 
 #[test]
 fn backends_of_later_versions_are_refused_with_a_sentence() {
-    let faults = World::new()
-        .env("CREDIT_STORE__BACKEND", "mongodb")
-        .env("CREDIT_CACHE__BACKEND", "redis")
-        .env("CREDIT_SECRETS__BACKEND", "vault")
+    let faults =
+        World::new().env("CREDIT_CACHE__BACKEND", "redis").env("CREDIT_SECRETS__BACKEND", "vault").faults();
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(faults[0].contains("redis is not in this version yet; use memory"), "{faults:?}");
+}
+
+#[test]
+fn mongodb_needs_a_connection_string_and_a_database_that_can_be_one() {
+    let mongodb = || World::new().env("CREDIT_STORE__BACKEND", "mongodb");
+    let faults = mongodb().faults();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].contains("store.mongodb.uri: is missing"), "{faults:?}");
+    let faults = mongodb()
+        .env("CREDIT_STORE__MONGODB__URI", "http://root:hunter2@db")
+        .env("CREDIT_STORE__MONGODB__DATABASE", "local")
         .faults();
-    assert_eq!(faults.len(), 3, "{faults:?}");
-    assert!(faults[0].contains("mongodb is not in this version yet; use embedded"), "{faults:?}");
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(!faults.join("\n").contains("hunter2"), "{faults:?}");
+    let settings = mongodb().env("CREDIT_STORE__MONGODB__URI", "mongodb://root:hunter2@db").settings();
+    assert!(!format!("{settings:?}").contains("hunter2"));
+    let Store::Mongodb(mongodb) = settings.store else { panic!("{:?}", settings.store) };
+    assert_eq!(mongodb.database, "credit");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Puts the house together: adapters behind the ports, modules over them, one door in front.
 
 mod adapters;
-mod probe;
+mod late;
+mod runtime;
+mod store;
 
 use std::sync::Arc;
 
@@ -17,10 +19,11 @@ use credit_users::{Registration, UserDirectory, Users, UsersModule, UsersParts, 
 use credit_wallet::WalletModule;
 use credit_wallet::ledger::{Ledger, LedgerParts, LedgerSettings};
 use credit_wallet::service::{Auditor, Counter, CounterParts};
-use parking_lot::Mutex;
 
 use self::adapters::Adapters;
-pub(crate) use self::adapters::open_store;
+use self::runtime::LedgerRuntime;
+use self::store::Keeper;
+pub(crate) use self::store::open_embedded;
 use crate::config::{Auth, Settings};
 use crate::exit::{Exit, Failure};
 use crate::secrets::Secrets;
@@ -42,26 +45,36 @@ pub(crate) struct Service {
     pub(crate) auditor: Arc<Auditor>,
     pub(crate) adapters: Adapters,
     ledger: Arc<Ledger>,
-    runtime: Mutex<Option<tokio::runtime::Runtime>>,
+    runtime: LedgerRuntime,
 }
 
 impl Service {
-    /// Over the store of the configuration.
-    pub(crate) fn open(settings: &Settings) -> Result<Self, Failure> {
-        let store = open_store(settings)?;
+    /// Over the store of the configuration; one that is not in this process is there from [`Self::reach_store`] on.
+    pub(crate) fn over_store(settings: &Settings) -> Result<Self, Failure> {
+        let store = Keeper::of(settings)?;
         let secrets = Secrets::complete(settings, &OsSecrets)?;
-        Self::over(Adapters::on_store(store, &secrets, settings)?, settings)
+        Self::over(Adapters::over(store, &secrets, settings)?, settings)
+    }
+
+    /// Opens the store, unless it is open: once, or it fails.
+    pub(crate) async fn open_store(&self) -> Result<(), Failure> {
+        self.adapters.store.open(&self.runtime.handle()).await
+    }
+
+    /// Opens the store, unless it is open: as often as it takes, as long as trying again may help.
+    pub(crate) async fn reach_store(&self) -> Result<(), Failure> {
+        self.adapters.store.reach(&self.runtime.handle()).await
     }
 
     /// Over memory, with secrets of the moment: for what needs the modules and not what they keep.
     pub(crate) fn in_memory(settings: &Settings) -> Result<Self, Failure> {
         let secrets = Secrets::fleeting(&OsSecrets);
-        Self::over(Adapters::in_memory(&secrets, settings)?, settings)
+        Self::over(Adapters::over(Keeper::in_memory(), &secrets, settings)?, settings)
     }
 
     fn over(adapters: Adapters, settings: &Settings) -> Result<Self, Failure> {
         let (clock, ids, documents) = (&adapters.clock, &adapters.ids, &adapters.documents);
-        let runtime = ledger_runtime()?;
+        let runtime = LedgerRuntime::start()?;
         let apps = Arc::new(Apps::new(documents.clone(), clock.clone(), ids.clone()));
         let api_keys = Arc::new(ApiKeys::new(ApiKeysParts {
             documents: documents.clone(),
@@ -82,7 +95,7 @@ impl Service {
                 successor_seconds: seconds(settings.ledger.refund_successor_ttl),
                 ..LedgerSettings::default()
             },
-            runtime: runtime.handle().clone(),
+            runtime: runtime.handle(),
         });
         let counter = Counter::new(CounterParts {
             ledger: ledger.clone(),
@@ -133,7 +146,6 @@ impl Service {
             )
             .context("server.trusted_proxies")?,
         });
-        let runtime = Mutex::new(Some(runtime));
         Ok(Self { manager, door, apps, api_keys, users, auditor, adapters, ledger, runtime })
     }
 
@@ -146,10 +158,9 @@ impl Service {
     pub(crate) async fn close(&self) -> Result<()> {
         // Also where `wallet_module`, which does this too, is left out: users have wallets all the same.
         self.ledger.shut_down().await;
-        if let Some(runtime) = self.runtime.lock().take() {
-            runtime.shutdown_background();
-        }
-        self.adapters.close().await
+        let closed = self.adapters.store.close().await;
+        self.runtime.stop();
+        closed
     }
 }
 
@@ -164,18 +175,6 @@ fn arrange(
     ModuleManager::try_new(discovered, Some(&enabled), house).map_err(|error: ArrangeError| {
         Failure::new(Exit::Configuration, anyhow::anyhow!("modules.enabled: {error}"))
     })
-}
-
-/// The ledger's own runtime: a forced shutdown of the web or a client that hangs up never drops an append half way. Two
-/// threads: a lane decides while a projector writes.
-fn ledger_runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .max_blocking_threads(4)
-        .thread_name("ledger")
-        .enable_time()
-        .build()
-        .context("the ledger's threads cannot be started")
 }
 
 fn users_settings(auth: &Auth) -> UsersSettings {

@@ -1,0 +1,80 @@
+//! Where everything is kept.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::fault::Fault;
+use super::settings::{JudgedKeys, Values, origin, text};
+use super::value::Setting;
+
+/// The store of the configuration. It is chosen once and never falls back to the other.
+#[derive(Debug, Clone)]
+pub(crate) enum Store {
+    /// In `data_dir`, for one process.
+    Embedded,
+    /// On a replica set or a sharded cluster, for any number of processes.
+    Mongodb(Mongodb),
+}
+
+/// Which `MongoDB`, and which database there.
+#[derive(Debug, Clone)]
+pub(crate) struct Mongodb {
+    pub(crate) uri: SecretString,
+    pub(crate) database: String,
+}
+
+const URI: &str = "store.mongodb.uri";
+const DATABASE: &str = "store.mongodb.database";
+const SCHEMES: [&str; 2] = ["mongodb://", "mongodb+srv://"];
+/// What `MongoDB` keeps for itself.
+const RESERVED: [&str; 3] = ["admin", "config", "local"];
+const LONGEST_DATABASE_NAME: usize = 63;
+
+/// A store that is chosen can be found.
+pub(super) fn judge(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
+    if text(judged, "store.backend") != Some("mongodb") {
+        return;
+    }
+    match judged.get(URI).and_then(|kept| kept.setting.as_ref()) {
+        Some(Setting::Secret(uri)) => {
+            if !SCHEMES.iter().any(|scheme| uri.expose_secret().starts_with(scheme)) {
+                let complaint = "is no connection string; it begins with mongodb:// or mongodb+srv://";
+                faults.push(Fault::new(URI, origin(judged, URI), complaint));
+            }
+        }
+        // One that was given and is wrong has been complained of.
+        _ if origin(judged, URI).is_some() => {}
+        _ => {
+            let complaint = "is missing; store.backend mongodb takes the connection string of a replica set or of a \
+                             sharded cluster, for example mongodb://db.example/?replicaSet=rs0";
+            faults.push(Fault::new(URI, None, complaint));
+        }
+    }
+    if let Some(name) = text(judged, DATABASE)
+        && !is_database_name(name)
+    {
+        let complaint = format!(
+            "{name:?} is no name for it: 1 to {LONGEST_DATABASE_NAME} letters, digits, - and _, and not {}",
+            RESERVED.join(", ")
+        );
+        faults.push(Fault::new(DATABASE, origin(judged, DATABASE), complaint));
+    }
+}
+
+/// Narrower than what `MongoDB` takes, so that it is a name on every file system and in every shell.
+fn is_database_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    (1..=LONGEST_DATABASE_NAME).contains(&name.len())
+        && name.bytes().all(fits)
+        && !RESERVED.contains(&name.to_ascii_lowercase().as_str())
+}
+
+impl Store {
+    /// The store of the configuration; where nothing judged it before, `MongoDB` without a URI is the embedded one.
+    pub(super) fn of(values: &mut Values) -> Self {
+        let database = values.text(DATABASE).unwrap_or_default();
+        match (values.text("store.backend").as_deref(), values.secret(URI)) {
+            (Some("mongodb"), Some(uri)) => Self::Mongodb(Mongodb { uri, database }),
+            _ => Self::Embedded,
+        }
+    }
+}
