@@ -26,9 +26,9 @@ const MEANINGS: &[(MetricKind, &str, &str)] = &[
         "Groups refused because an invariant did not hold.",
     ),
     (
-        MetricKind::Counter,
+        MetricKind::Gauge,
         "credit_ledger_drift",
-        "Wallets and rows of the views that were not what the journal says, found by the job `reconciliation`.",
+        "Wallets whose views were not what the journal says, found by the job `reconciliation` since the start.",
     ),
     (
         MetricKind::Gauge,

@@ -170,6 +170,10 @@ impl Book {
             tracing::error!(book = %self.id, why, "a command was refused: the book is broken");
             return Err(Problem::new(Code::Unavailable));
         }
+        // Whoever is queued behind a group that cannot be appended would wait for nothing.
+        if self.parts.journal.is_away() {
+            return Err(Problem::because(Code::Unavailable, "The store cannot be reached.").retry_after(1));
+        }
         let stopping = || Problem::because(Code::Unavailable, "The service is stopping.").retry_after(1);
         let queue = self.queue.lock().clone().ok_or_else(stopping)?;
         let (reply, outcome) = oneshot::channel();
