@@ -4,6 +4,7 @@ pub mod embedded;
 
 pub mod hashing;
 pub mod passwords;
+pub mod rotating;
 pub mod sealing;
 pub mod tokens;
 
@@ -13,3 +14,5 @@ pub mod resilience;
 pub mod clock;
 pub mod randomness;
 pub mod telemetry;
+
+pub mod testkit;
