@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
+    RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
-use credit_core::{Code, Problem};
+use credit_core::{Code, IdSource, Problem};
 use serde_json::{Map, Value, json};
 
 use super::{FrontDoor, pass};
@@ -16,6 +16,7 @@ use crate::reply::Reply;
 use crate::route::Route;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// A reply on the wire.
@@ -56,7 +57,16 @@ fn start(status: u16, request_id: &str) -> HttpResponseBuilder {
     response.insert_header((REQUEST_ID, request_id));
     response.insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")));
     response.insert_header((X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
+    response.insert_header((REFERRER_POLICY, HeaderValue::from_static("no-referrer")));
+    // An answer is no page: it loads nothing and stands in no frame. The page at /docs has a policy of its own.
+    response.insert_header((CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)));
+    response.insert_header((X_FRAME_OPTIONS, HeaderValue::from_static("DENY")));
     response
+}
+
+/// `204` with the headers that every answer carries, for what is answered before any route.
+pub fn empty_answer(ids: &dyn IdSource, request: &HttpRequest) -> HttpResponse {
+    start(204, &pass::own_request_id(ids, request)).finish()
 }
 
 /// The body of a problem (RFC 9457). One that is replayed keeps the id of the request that it first answered.

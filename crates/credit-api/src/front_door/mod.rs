@@ -21,7 +21,7 @@ use credit_core::{IdSource, Principal};
 
 use crate::metrics::Meter;
 use crate::route::Route;
-pub use answer::{body as problem_body, not_found, refuse_body};
+pub use answer::{body as problem_body, empty_answer, not_found, refuse_body};
 
 /// Why a credential was not accepted.
 #[derive(Debug, Clone)]

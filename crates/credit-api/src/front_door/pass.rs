@@ -7,7 +7,7 @@ use std::time::Instant;
 use actix_web::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_MATCH};
 use actix_web::web::{self, Bytes, BytesMut, Payload};
 use actix_web::{HttpRequest, HttpResponse, guard};
-use credit_core::{Code, Problem};
+use credit_core::{Code, IdSource, Problem};
 use futures_util::{FutureExt, StreamExt};
 use serde_json::{Map, Value};
 use tracing::Instrument;
@@ -184,11 +184,16 @@ async fn collect(request: &HttpRequest, mut payload: Payload, limit: usize) -> R
 
 /// The caller's own request id if it is 1 to 128 of `[A-Za-z0-9._-]`, else a new one.
 pub(super) fn request_id(door: &FrontDoor, request: &HttpRequest) -> String {
+    own_request_id(&*door.ids, request)
+}
+
+/// The same, where there is no door yet.
+pub(super) fn own_request_id(ids: &dyn IdSource, request: &HttpRequest) -> String {
     let own = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|text| {
         (1..=128).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
     });
-    own.map_or_else(|| format!("{:032x}", door.ids.mint()), str::to_owned)
+    own.map_or_else(|| format!("{:032x}", ids.mint()), str::to_owned)
 }
 
 /// Whether it is a browser that asks: HTML is named in `Accept`, and JSON is not.
