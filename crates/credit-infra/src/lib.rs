@@ -7,6 +7,7 @@ pub mod passwords;
 pub mod rotating;
 pub mod sealing;
 pub mod tokens;
+pub mod transfer;
 
 pub mod limits;
 pub mod resilience;

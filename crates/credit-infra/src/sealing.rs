@@ -33,9 +33,8 @@ impl FernetSealer {
         Ok(Self { newest: keys.next().ok_or(NoSealingKey)?, older: keys.collect() })
     }
 
-    /// Whether a sealed text should be sealed again: it was not sealed with the newest key.
-    pub fn is_stale(&self, sealed: &str) -> bool {
-        sealed.split_once('.').is_none_or(|(id, _)| id != self.newest.id)
+    fn keys(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.newest).chain(&self.older)
     }
 }
 
@@ -44,10 +43,14 @@ impl Key {
         let text = Zeroizing::new(URL_SAFE.encode(key));
         let fernet = Fernet::new(&text).expect("32 bytes are a Fernet key");
         // A fingerprint instead of a number that somebody would have to count.
-        let digest = Sha256::new().chain_update("sealing key id").chain_update(key).finalize();
-        let id = format!("{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3]);
-        Self { id, fernet }
+        Self { id: key_id("sealing key id", key), fernet }
     }
+}
+
+/// What a key is called: 32 bits of its hash.
+pub(crate) fn key_id(purpose: &str, key: &[u8; 32]) -> String {
+    let digest = Sha256::new().chain_update(purpose).chain_update(key).finalize();
+    format!("{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3])
 }
 
 impl Sealer for FernetSealer {
@@ -59,11 +62,18 @@ impl Sealer for FernetSealer {
 
     fn open(&self, place: Place<'_>, sealed: &str) -> Result<String, CannotOpen> {
         let (id, token) = sealed.split_once('.').ok_or(CannotOpen)?;
-        let mut keys = std::iter::once(&self.newest).chain(&self.older);
-        let key = keys.find(|key| key.id == id).ok_or(CannotOpen)?;
+        let key = self.keys().find(|key| key.id == id).ok_or(CannotOpen)?;
         let inside = Zeroizing::new(key.fernet.decrypt(token).map_err(|_| CannotOpen)?);
         let inside = std::str::from_utf8(&inside).map_err(|_| CannotOpen)?;
         inside.strip_prefix(&opening(place)).map(str::to_owned).ok_or(CannotOpen)
+    }
+
+    fn key_ids(&self) -> Vec<String> {
+        self.keys().map(|key| key.id.clone()).collect()
+    }
+
+    fn key_of(&self, sealed: &str) -> String {
+        sealed.split_once('.').map(|(id, _)| id.to_owned()).unwrap_or_default()
     }
 }
 
@@ -123,12 +133,13 @@ mod tests {
     }
 
     #[test]
-    fn an_older_key_opens_and_is_stale() {
+    fn an_older_key_opens_until_it_is_retired_and_what_was_sealed_tells_its_key() {
         let old = with(&[1]).seal(PLACE, "ann");
         let rotated = with(&[2, 1]);
         assert_eq!(rotated.open(PLACE, &old).as_deref(), Ok("ann"));
-        assert!(rotated.is_stale(&old));
-        assert!(!rotated.is_stale(&rotated.seal(PLACE, "ann")));
+        assert_eq!(rotated.key_of(&old), rotated.key_ids()[1]);
+        assert_eq!(rotated.key_of(&rotated.seal(PLACE, "ann")), rotated.key_ids()[0]);
+        assert_eq!(with(&[2]).open(PLACE, &old), Err(CannotOpen));
         assert!(matches!(FernetSealer::try_new([]), Err(NoSealingKey)));
     }
 

@@ -25,13 +25,39 @@ pub trait Sealer: Send + Sync {
 
     /// Opens what was sealed for this place with any key still known.
     fn open(&self, place: Place<'_>, sealed: &str) -> Result<String, CannotOpen>;
+
+    /// The ids of the keys that are known, the newest first. An id tells nothing of its key.
+    fn key_ids(&self) -> Vec<String> {
+        vec![ONLY_KEY.to_owned()]
+    }
+
+    /// The id of the key that something was sealed with, whether that is still known or not.
+    fn key_of(&self, sealed: &str) -> String {
+        let _ = sealed;
+        ONLY_KEY.to_owned()
+    }
 }
+
+/// How the key of an adapter is called that has one only.
+const ONLY_KEY: &str = "only";
 
 /// Keyed hashes: the same text and purpose always give the same 32 bytes, and without the key nobody can tell
 /// which text it was. For looking up what is encrypted, and for keeping secrets that only need comparing.
 pub trait KeyedHash: Send + Sync {
-    /// The hash of a text for a purpose, for example `email|app_…`.
+    /// The hash of a text for a purpose, for example `email|app_…`, under the newest key.
     fn hash(&self, purpose: &str, text: &str) -> [u8; 32];
+
+    /// The hashes under the keys before the newest that are still known, newest first: what is not found under the
+    /// newest may have been kept under one of these.
+    fn earlier(&self, purpose: &str, text: &str) -> Vec<[u8; 32]> {
+        let _ = (purpose, text);
+        Vec::new()
+    }
+
+    /// The ids of the keys that are known, the newest first. An id tells nothing of its key.
+    fn key_ids(&self) -> Vec<String> {
+        vec![ONLY_KEY.to_owned()]
+    }
 }
 
 /// Randomness for secrets, from the operating system.

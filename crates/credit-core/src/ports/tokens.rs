@@ -34,4 +34,9 @@ pub trait TokenSigner: Send + Sync {
 
     /// The public keys as a JSON Web Key Set (RFC 7517).
     fn jwks(&self) -> serde_json::Value;
+
+    /// Another number whenever the keys are others: what was verified under another one is verified again.
+    fn generation(&self) -> u64 {
+        0
+    }
 }

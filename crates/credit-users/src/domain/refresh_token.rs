@@ -8,6 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 const PREFIX: &str = "rt_";
+const TAG_PURPOSE: &str = "refresh_token_tag";
+const HASH_PURPOSE: &str = "refresh_token";
 const TAG_BYTES: usize = 16;
 const BODY_BYTES: usize = 16 + 16 + 4 + 32;
 
@@ -21,8 +23,10 @@ pub(crate) struct RefreshToken {
     pub(crate) app: AppId,
     pub(crate) session: SessionId,
     pub(crate) generation: u32,
-    /// The keyed hash to keep or compare.
+    /// The keyed hash to keep, under the newest key.
     pub(crate) hash: String,
+    /// What the hash was under earlier keys, for tokens that were made then.
+    earlier: Vec<String>,
     /// The text that its holder gets.
     pub(crate) text: SecretString,
 }
@@ -44,15 +48,23 @@ impl RefreshToken {
         let tag = tag(keys, &bytes);
         bytes.extend_from_slice(&tag);
         let text = SecretString::from(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)));
-        Self { app, session, generation, hash: kept_hash(keys, &text), text }
+        Self { app, session, generation, hash: kept_hash(keys, &text), earlier: Vec::new(), text }
+    }
+
+    /// Whether this is the hash of the token that is kept.
+    pub(crate) fn is_kept_as(&self, kept: &str) -> bool {
+        std::iter::once(&self.hash)
+            .chain(&self.earlier)
+            .any(|hash| hash.as_bytes().ct_eq(kept.as_bytes()).into())
     }
 
     /// Reads one; `None` if it is not one of ours.
     pub(crate) fn open(keys: &dyn KeyedHash, text: &SecretString) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text.expose_secret().strip_prefix(PREFIX)?).ok()?;
         let (body, found) = bytes.split_at_checked(BODY_BYTES)?;
-        let genuine: bool = tag(keys, body).as_slice().ct_eq(found).into();
-        if !genuine {
+        let encoded = URL_SAFE_NO_PAD.encode(body);
+        let now = std::iter::once(keys.hash(TAG_PURPOSE, &encoded));
+        if !now.chain(keys.earlier(TAG_PURPOSE, &encoded)).any(|full| full[..TAG_BYTES].ct_eq(found).into()) {
             return None;
         }
         let number = |from: usize| Some(u128::from_be_bytes(body.get(from..from + 16)?.try_into().ok()?));
@@ -61,20 +73,25 @@ impl RefreshToken {
             session: SessionId::from_u128(number(16)?),
             generation: u32::from_be_bytes(body.get(32..36)?.try_into().ok()?),
             hash: kept_hash(keys, text),
+            earlier: keys
+                .earlier(HASH_PURPOSE, text.expose_secret())
+                .iter()
+                .map(|hash| URL_SAFE_NO_PAD.encode(hash))
+                .collect(),
             text: text.clone(),
         })
     }
 }
 
 fn tag(keys: &dyn KeyedHash, body: &[u8]) -> [u8; TAG_BYTES] {
-    let full = keys.hash("refresh_token_tag", &URL_SAFE_NO_PAD.encode(body));
+    let full = keys.hash(TAG_PURPOSE, &URL_SAFE_NO_PAD.encode(body));
     let mut short = [0; TAG_BYTES];
     short.copy_from_slice(&full[..TAG_BYTES]);
     short
 }
 
 fn kept_hash(keys: &dyn KeyedHash, text: &SecretString) -> String {
-    URL_SAFE_NO_PAD.encode(keys.hash("refresh_token", text.expose_secret()))
+    URL_SAFE_NO_PAD.encode(keys.hash(HASH_PURPOSE, text.expose_secret()))
 }
 
 #[cfg(test)]
@@ -90,7 +107,7 @@ mod tests {
             RefreshToken::mint(&TestKeyedHash, &secrets, AppId::from_u128(7), SessionId::from_u128(9), 3);
         let read = RefreshToken::open(&TestKeyedHash, &made.text).expect("ours");
         assert_eq!((read.app, read.session, read.generation), (made.app, made.session, 3));
-        assert_eq!(read.hash, made.hash);
+        assert!(read.is_kept_as(&made.hash) && !read.is_kept_as("another"));
         let mut bytes = URL_SAFE_NO_PAD.decode(&made.text.expose_secret()[3..]).expect("base64");
         bytes[35] = 2; // an earlier number
         let forged = format!("rt_{}", URL_SAFE_NO_PAD.encode(bytes));

@@ -20,7 +20,7 @@ const IDLE: Duration = Duration::from_secs(600);
 
 /// Claims of tokens whose signature was verified, by the hash of the token. Their time is compared at every use, and
 /// whether they were revoked is asked of the store.
-pub(super) struct Verified(Cache<[u8; 32], AccessClaims>);
+pub(super) struct Verified(Cache<(u64, [u8; 32]), AccessClaims>);
 
 impl Verified {
     pub(super) fn new() -> Self {
@@ -29,7 +29,8 @@ impl Verified {
     }
 
     fn claims(&self, users: &Users, token: &str, now: Timestamp) -> Option<AccessClaims> {
-        let hash: [u8; 32] = Sha256::digest(token).into();
+        // When the keys are replaced, nothing that was verified under those before counts any more.
+        let hash = (users.signer.generation(), Sha256::digest(token).into());
         if let Some(claims) = self.0.get(&hash) {
             if now < claims.expires_at {
                 return Some(claims);

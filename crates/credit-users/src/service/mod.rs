@@ -10,6 +10,7 @@ mod login;
 mod logout;
 mod password;
 mod read;
+mod reencrypt;
 mod refresh;
 mod register;
 mod roles;
@@ -38,6 +39,7 @@ pub(crate) use change::Change;
 pub use create::NewUser;
 pub(crate) use issue::Tokens;
 pub(crate) use list::{Filter, Search};
+pub use reencrypt::{KeyUse, ReencryptProgress};
 
 /// The users of the house. Share it: it is also the [`Authenticator`](credit_api::front_door::Authenticator) of access
 /// tokens.

@@ -3,7 +3,6 @@
 use credit_core::ports::documents::{Batch, CommitError};
 use credit_core::{Code, Problem};
 use secrecy::SecretString;
-use subtle::ConstantTimeEq;
 
 use super::{ATTEMPTS, Tokens, Users};
 use crate::domain::{RefreshToken, Session, Status};
@@ -25,7 +24,7 @@ impl Users {
                 return Err(Problem::new(Code::RefreshTokenReused));
             }
             let now = self.now();
-            let is_kept: bool = token.hash.as_bytes().ct_eq(session.refresh_hash.as_bytes()).into();
+            let is_kept = token.is_kept_as(&session.refresh_hash);
             if !session.is_live(now) || !is_kept || !self.may_act(&session).await? {
                 return Err(Problem::new(Code::Unauthenticated));
             }

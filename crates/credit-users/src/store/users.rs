@@ -47,6 +47,20 @@ struct UserDocument {
     roles: Vec<Role>,
     created_at: Timestamp,
     updated_at: Timestamp,
+    /// The ids of the keys under which the e-mail address is found; empty where that was not noted yet.
+    #[serde(default)]
+    found_under: Vec<String>,
+}
+
+/// What is sealed or hashed in a user, and under which of our keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeysOfUser {
+    /// `email` and `profile`, those that are there.
+    pub(crate) sealed: Vec<(&'static str, String)>,
+    /// Of the index of e-mail addresses; empty if there is no address, or it was not noted.
+    pub(crate) found_under: Vec<String>,
+    /// Whether there is an address.
+    pub(crate) has_email: bool,
 }
 
 /// What every request of a user asks: nothing that is sealed.
@@ -117,29 +131,27 @@ impl UserStore {
     /// By the address as it is typed, in any case.
     pub(crate) async fn by_email(&self, app: AppId, email: &str) -> Result<Option<User>, StoreError> {
         let plain = crate::domain::likeness(email).plain;
-        let user = self.unique(app, EMAIL, self.email_key(app, &plain)).await?;
+        let mut user = None;
+        for key in self.email_keys(app, &plain) {
+            user = self.unique(app, EMAIL, key).await?;
+            if user.is_some() {
+                break;
+            }
+        }
         Ok(user.filter(|user| user.email.as_ref().is_some_and(|email| email.likeness().plain == plain)))
     }
 
     /// A new user. Conflicts in [`USERNAME`] or [`EMAIL`] if one of them is taken.
     pub(crate) fn insert(&self, user: &User) -> Write {
-        Write::Insert {
-            collection: &USERS,
-            id: user.id.to_string(),
-            body: self.body(user).into(),
-            keys: self.keys(user),
-        }
+        let (body, keys) = self.body_and_keys(user);
+        Write::Insert { collection: &USERS, id: user.id.to_string(), body: body.into(), keys }
     }
 
     /// The next version of the user; conflicts unless it is kept at `user.version`.
     pub(crate) fn replace(&self, user: &User) -> Write {
-        Write::Replace {
-            collection: &USERS,
-            id: user.id.to_string(),
-            version: user.version,
-            body: self.body(user).into(),
-            keys: self.keys(user),
-        }
+        let (body, keys) = self.body_and_keys(user);
+        let (id, version) = (user.id.to_string(), user.version);
+        Write::Replace { collection: &USERS, id, version, body: body.into(), keys }
     }
 
     /// Holds only while the user is as it was read.
@@ -157,8 +169,47 @@ impl UserStore {
         rows.first().map(|row| self.open(app, &row.document)).transpose()
     }
 
-    fn email_key(&self, app: AppId, text: &str) -> Key {
-        Key::text(&URL_SAFE_NO_PAD.encode(self.hash.hash(&format!("email|{app}"), text)))
+    /// Which of our keys hold what of a user, from its document as it is.
+    pub(crate) fn keys_of(&self, document: &Document) -> Result<KeysOfUser, StoreError> {
+        let kept: UserDocument = decode(document)?;
+        let fields = [("email", &kept.email), ("profile", &kept.profile)];
+        let sealed = fields
+            .into_iter()
+            .filter_map(|(field, sealed)| Some((field, self.sealer.key_of(sealed.as_deref()?))))
+            .collect();
+        Ok(KeysOfUser { sealed, found_under: kept.found_under, has_email: kept.email.is_some() })
+    }
+
+    /// Whether something of it is not under the newest key, or can be found under one that is not known any more.
+    pub(crate) fn is_stale(&self, keys: &KeysOfUser) -> bool {
+        let newest = self.sealer.key_ids().into_iter().next();
+        let sealed = keys.sealed.iter().any(|(_, key)| Some(key) != newest.as_ref());
+        sealed || (keys.has_email && keys.found_under != self.hash.key_ids())
+    }
+
+    /// The ids of the keys that seal and of those that find, the newest first.
+    pub(crate) fn key_ids(&self) -> (Vec<String>, Vec<String>) {
+        (self.sealer.key_ids(), self.hash.key_ids())
+    }
+
+    /// Under every key that is known: while keys are rotated, an address is found and is unique under each, whichever
+    /// of them a process knows as the newest.
+    fn email_keys(&self, app: AppId, text: &str) -> Vec<Key> {
+        let purpose = format!("email|{app}");
+        let newest = std::iter::once(self.hash.hash(&purpose, text));
+        let hashes = newest.chain(self.hash.earlier(&purpose, text));
+        hashes.map(|hash| Key::text(&URL_SAFE_NO_PAD.encode(hash))).collect()
+    }
+
+    /// The keys may be replaced at any moment: both are made under the same ones.
+    fn body_and_keys(&self, user: &User) -> (Vec<u8>, IndexKeys) {
+        loop {
+            let ids = self.hash.key_ids();
+            let keys = self.keys(user);
+            if ids == self.hash.key_ids() {
+                return (self.body(user, ids), keys);
+            }
+        }
     }
 
     fn keys(&self, user: &User) -> IndexKeys {
@@ -169,13 +220,16 @@ impl UserStore {
             keys.extend(likeness.all.iter().map(|text| (USERNAME, Key::text(text))));
         }
         if let Some(email) = &user.email {
-            keys.extend(email.likeness().all.iter().map(|text| (EMAIL, self.email_key(user.app, text))));
+            let texts = &email.likeness().all;
+            keys.extend(
+                texts.iter().flat_map(|text| self.email_keys(user.app, text)).map(|key| (EMAIL, key)),
+            );
         }
         keys.extend(user.roles.iter().map(|role| (BY_ROLE, role_key(*role))));
         keys
     }
 
-    fn body(&self, user: &User) -> Vec<u8> {
+    fn body(&self, user: &User, found_under: Vec<String>) -> Vec<u8> {
         let id = user.id.to_string();
         let profile = user.profile.as_ref().map(|profile| {
             let plain = serde_json::to_string(profile).expect("pairs of text have a JSON form");
@@ -194,10 +248,12 @@ impl UserStore {
             roles: user.roles.clone(),
             created_at: user.created_at,
             updated_at: user.updated_at,
+            found_under: if user.email.is_some() { found_under } else { Vec::new() },
         })
     }
 
-    fn open(&self, app: AppId, document: &Document) -> Result<User, StoreError> {
+    /// The user in a document.
+    pub(crate) fn open(&self, app: AppId, document: &Document) -> Result<User, StoreError> {
         let corrupt = |what: &str| StoreError::Corrupt(format!("user {}: {what}", document.id));
         let kept: UserDocument = decode(document)?;
         let unseal = |field: &'static str, sealed: &str| {

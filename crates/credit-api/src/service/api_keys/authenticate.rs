@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use credit_core::ports::StoreError;
-use credit_core::ports::documents::Query;
+use credit_core::ports::documents::{CommitError, Document, Query};
 use credit_core::{ApiKeyId, AppId, Principal, Timestamp};
 use moka::sync::Cache;
 
@@ -51,7 +51,7 @@ impl Authenticator for ApiKeys {
         let secret = self.hash.hash(PURPOSE, credential);
         let entry = match self.verified.0.get(&secret) {
             Some(entry) => entry,
-            None => self.look_up(&secret).await?,
+            None => self.look_up(credential, &secret).await?,
         };
         let now = self.clock.now();
         if entry.good_until.is_some_and(|end| now >= end) {
@@ -63,21 +63,57 @@ impl Authenticator for ApiKeys {
 }
 
 impl ApiKeys {
-    async fn look_up(&self, secret: &SecretHash) -> Result<Arc<Entry>, AuthFailure> {
+    /// By the hash under our newest key, else under an earlier one; then it is hashed again under the newest.
+    async fn look_up(&self, credential: &str, secret: &SecretHash) -> Result<Arc<Entry>, AuthFailure> {
+        if let Some(document) = self.by_secret(secret).await? {
+            let entry = self.entry(&document, secret)?;
+            self.verified.0.insert(*secret, entry.clone());
+            return Ok(entry);
+        }
+        for earlier in self.hash.earlier(PURPOSE, credential) {
+            if let Some(document) = self.by_secret(&earlier).await? {
+                let entry = self.entry(&document, &earlier)?;
+                self.rehash(&document, &earlier, *secret).await?;
+                // Not remembered: the next call finds it under the newest, or tries again.
+                return Ok(entry);
+            }
+        }
+        Err(AuthFailure::Invalid)
+    }
+
+    async fn by_secret(&self, secret: &SecretHash) -> Result<Option<Document>, AuthFailure> {
         let query = Query::new(&API_KEYS, Some(BY_SECRET), api_keys::by_secret(secret), 1);
         let rows = self.documents.query(AppId::SYSTEM, query).await.map_err(AuthFailure::Unavailable)?;
-        let Some(row) = rows.into_iter().next() else { return Err(AuthFailure::Invalid) };
-        let key = api_keys::decode(&row.document).map_err(AuthFailure::Unavailable)?;
+        Ok(rows.into_iter().next().map(|row| row.document))
+    }
+
+    fn entry(&self, document: &Document, secret: &SecretHash) -> Result<Arc<Entry>, AuthFailure> {
+        let key = api_keys::decode(document).map_err(AuthFailure::Unavailable)?;
         let good_until = key.good_until(secret).ok_or_else(|| {
             AuthFailure::Unavailable(StoreError::Corrupt(format!("the secrets of API key {}", key.id)))
         })?;
-        let entry = Arc::new(Entry {
+        Ok(Arc::new(Entry {
             key: key.id,
             principal: Principal::Application { app: key.app_id, key: key.id, scopes: key.scopes },
             good_until,
             noted: self.last_uses.of(key.id),
-        });
-        self.verified.0.insert(*secret, entry.clone());
-        Ok(entry)
+        }))
+    }
+
+    /// Only who has the secret can hash it again, so that it happens at its use. If the key is changed at the same time,
+    /// the next use does it.
+    async fn rehash(
+        &self,
+        document: &Document,
+        old: &SecretHash,
+        new: SecretHash,
+    ) -> Result<(), AuthFailure> {
+        let key = api_keys::decode(document).map_err(AuthFailure::Unavailable)?;
+        let under = self.newest_hash_key();
+        let next = key.rehashed(old, new, &under);
+        match self.documents.commit(AppId::SYSTEM, api_keys::replace(&next, document.version)).await {
+            Err(CommitError::Store(error)) => Err(AuthFailure::Unavailable(error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 }

@@ -16,7 +16,7 @@ impl ApiKeys {
         let document = self.find(id).await?.ok_or_else(Problem::not_found)?;
         let key = api_keys::decode(&document)?;
         let (secret, hash) = self.new_secret();
-        let rotated = key.rotated(hash, self.clock.now(), self.grace_seconds);
+        let rotated = key.rotated(hash, &self.newest_hash_key(), self.clock.now(), self.grace_seconds);
         self.documents.commit(AppId::SYSTEM, api_keys::replace(&rotated, document.version)).await?;
         self.forget(&rotated);
         let last_used_at =

@@ -36,6 +36,7 @@ impl ApiKeys {
             created_at: self.clock.now(),
             secret: hash,
             old_secrets: Vec::new(),
+            hashed_under: self.newest_hash_key(),
         };
         self.documents.commit(AppId::SYSTEM, api_keys::insert(&key)).await?;
         Ok(IssuedKey { key: shown(key, None), secret })

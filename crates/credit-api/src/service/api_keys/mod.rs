@@ -2,6 +2,7 @@
 
 mod authenticate;
 mod change;
+mod hash_keys;
 mod issue;
 mod last_use;
 mod list;
@@ -109,6 +110,10 @@ impl ApiKeys {
         URL_SAFE_NO_PAD.encode_string(*random, &mut text);
         let hash = self.hash.hash(PURPOSE, &text);
         (text.as_str().into(), hash)
+    }
+
+    fn newest_hash_key(&self) -> String {
+        self.hash.key_ids().into_iter().next().unwrap_or_default()
     }
 
     async fn find(&self, id: ApiKeyId) -> Result<Option<Document>, StoreError> {
