@@ -2,6 +2,7 @@
 
 mod amount;
 mod id;
+mod job;
 mod module;
 mod principal;
 mod problem;
@@ -16,6 +17,7 @@ pub use id::{
     ApiKeyId, AppId, AuditId, DeliveryId, EntryId, EventId, GrantId, HoldId, IdSource, InvalidId, JobId,
     SessionId, TransactionId, UserId, WalletId, WebhookId, uuid_v7, uuid_v7_millis,
 };
+pub use job::{Job, JobError, JobOutcome, JobReport, JobRun, JobStatus, Jobs, LastRun};
 pub use module::{Health, HealthState, InitialiseError, Module};
 pub use principal::{Actor, Principal, Role, Scope};
 pub use problem::{Code, Fault, Problem};

@@ -1,6 +1,10 @@
 //! What a module is to the house.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
+
+use crate::Job;
 
 /// How well something works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -62,6 +66,11 @@ pub trait Module: Send + Sync {
 
     /// How it is now. Quick; must not wait for anything slower than a second.
     async fn health(&self) -> Health;
+
+    /// What it does unasked. The same every time.
+    fn jobs(&self) -> Vec<Arc<dyn Job>> {
+        Vec::new()
+    }
 
     /// Finishes what is in flight and stops background work.
     async fn shut_down(&self);
