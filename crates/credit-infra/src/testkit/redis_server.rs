@@ -1,0 +1,183 @@
+//! A real Redis server.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::process::{Folder, Process, find, free_port};
+use super::tls::CertificateFiles;
+
+const START: Duration = Duration::from_secs(30);
+const ATTEMPTS: u32 = 5;
+
+/// How it is started. The default asks for nothing.
+#[derive(Debug, Clone, Default)]
+pub struct RedisOptions {
+    /// `requirepass`: letters and digits.
+    pub password: Option<String>,
+    /// Rules of the form `user NAME on >PASSWORD ~* +@all`, one user each.
+    pub users: Vec<String>,
+    /// Connections only with TLS, by the certificates of [`super::tls`].
+    pub tls: bool,
+    /// Further arguments, such as `--maxmemory 1mb`.
+    pub arguments: Vec<String>,
+}
+
+/// A running Redis that keeps nothing on disk. It ends when dropped.
+pub struct RedisServer {
+    options: RedisOptions,
+    port: u16,
+    process: Mutex<Option<Process>>,
+    files: CertificateFiles,
+    folder: Folder,
+}
+
+/// The URL of the Redis that all tests of this process share: `$CREDIT_TEST_REDIS_URL`, else one that is started. Use
+/// keys with a prefix of your own, and leave it as it is.
+pub fn shared_url() -> String {
+    static SHARED: OnceLock<RedisServer> = OnceLock::new();
+    match std::env::var_os("CREDIT_TEST_REDIS_URL") {
+        Some(named) => named.to_string_lossy().into_owned(),
+        None => SHARED.get_or_init(|| RedisServer::start(RedisOptions::default())).url(),
+    }
+}
+
+impl RedisServer {
+    /// Starts it and waits until it answers.
+    pub fn start(options: RedisOptions) -> Self {
+        for attempt in 1..=ATTEMPTS {
+            let folder = Folder::new("redis");
+            let files = CertificateFiles::write(folder.path());
+            let server = Self {
+                options: options.clone(),
+                port: free_port(),
+                process: Mutex::new(None),
+                files,
+                folder,
+            };
+            match server.run() {
+                Ok(()) => return server,
+                // Somebody was faster at the port.
+                Err(log) if log.contains("Address already in use") && attempt < ATTEMPTS => {}
+                Err(log) => panic!("redis-server does not start:\n{log}"),
+            }
+        }
+        unreachable!("the last attempt answers or panics")
+    }
+
+    fn run(&self) -> Result<(), String> {
+        let how = "run scripts/tools.sh redis";
+        let program = find("REDIS_SERVER_BIN", "redis-server", None, how);
+        std::fs::write(self.folder.path().join("redis.conf"), self.configuration()).expect("a file");
+        let mut process = Process::start(&program, &["redis.conf"], self.folder.path());
+        let limit = Instant::now() + START;
+        while !self.answers() {
+            if process.has_ended() || Instant::now() > limit {
+                return Err(std::fs::read_to_string(self.folder.path().join("output")).unwrap_or_default());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        if process.has_ended() {
+            return Err(std::fs::read_to_string(self.folder.path().join("output")).unwrap_or_default());
+        }
+        *self.process.lock() = Some(process);
+        Ok(())
+    }
+
+    /// A file, so that the password is in no list of processes.
+    fn configuration(&self) -> String {
+        let (plain, secure) = if self.options.tls { (0, self.port) } else { (self.port, 0) };
+        let mut lines = vec![
+            "bind 127.0.0.1".to_owned(),
+            format!("port {plain}"),
+            "save \"\"".to_owned(),
+            "appendonly no".to_owned(),
+            "daemonize no".to_owned(),
+            "databases 16".to_owned(),
+        ];
+        if self.options.tls {
+            lines.extend([
+                format!("tls-port {secure}"),
+                format!("tls-cert-file {}", self.files.certificate.display()),
+                format!("tls-key-file {}", self.files.key.display()),
+                format!("tls-ca-cert-file {}", self.files.ca.display()),
+                "tls-auth-clients no".to_owned(),
+            ]);
+        }
+        lines.extend(self.options.password.iter().map(|password| format!("requirepass {password}")));
+        lines.extend(self.options.users.iter().cloned());
+        lines.extend(
+            self.options.arguments.iter().map(|argument| argument.trim_start_matches("--").to_owned()),
+        );
+        lines.join("\n")
+    }
+
+    /// With TLS an open port is enough; else it says something, if only that a password is missing.
+    fn answers(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(self.address()) else { return false };
+        if self.options.tls {
+            return true;
+        }
+        let mut first = [0];
+        let wait = Some(Duration::from_secs(1));
+        stream.set_read_timeout(wait).is_ok()
+            && stream.write_all(b"PING\r\n").is_ok()
+            && stream.read_exact(&mut first).is_ok()
+    }
+
+    /// Where it listens: for a proxy before it.
+    pub fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+
+    /// How clients reach it, with the password of the default user and TLS where they are asked for. The CA is in
+    /// [`Self::certificates`].
+    pub fn url(&self) -> String {
+        self.url_at(self.address())
+    }
+
+    /// The same through another address, such as a proxy's.
+    pub fn url_at(&self, address: SocketAddr) -> String {
+        let scheme = if self.options.tls { "rediss" } else { "redis" };
+        let password = self.options.password.as_ref().map(|password| format!(":{password}@"));
+        format!("{scheme}://{}{address}/", password.unwrap_or_default())
+    }
+
+    /// The certificates, as files.
+    pub fn certificates(&self) -> &CertificateFiles {
+        &self.files
+    }
+
+    /// `kill -9`. What it kept is gone.
+    pub fn kill(&self) {
+        *self.process.lock() = None;
+    }
+
+    /// SIGSTOP: it keeps its connections and answers nothing.
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        self.process.lock().as_ref().expect("the server runs").signal(name);
+    }
+
+    /// Starts it again at the same address, empty.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn restart(&self) {
+        self.kill();
+        if let Err(log) = self.run() {
+            panic!("redis-server does not start again:\n{log}");
+        }
+    }
+}
