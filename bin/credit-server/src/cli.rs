@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use credit_core::{AppId, Scope};
 
@@ -14,7 +14,7 @@ Exit codes:
   1  failed
   2  the command line is not understood
   3  the configuration has faults; all of them are listed
-  4  the store cannot be opened: in use by another process, damaged, or of a newer version
+  4  the store cannot be opened: in use, not reached, damaged, of a newer version, or not fit for it
   5  the ledger is not as it should be (ledger verify)";
 
 const EXAMPLES: &str = "\
@@ -181,7 +181,28 @@ pub(crate) enum LedgerCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreCommand {
-    /// Print a table as JSON, a row a line; the service must be stopped
+    /// Say whether the store can be worked on, and if not, why and how to mend it; changes nothing
+    #[command(after_help = "Examples:\n  credit-server store check && credit-server serve\n\n\
+        Exit code 0 if it can, else 4 and a sentence that names the setting. MongoDB: reachable, a replica set or a sharded\n\
+        cluster, new enough, majority writes with journal, rights, format, indexes. Embedded: nobody has it, it is whole.")]
+    Check,
+    /// Make and bring up to date what the store needs: indexes, validators, stored formats
+    #[command(after_help = "Examples:\n  credit-server store migrate\n\n\
+        Does what a start does, and nothing else: run it before a rollout. It may be run again, and by several at once.")]
+    Migrate,
+    /// Print as JSON what is kept: books and how far their views are, documents and bytes of each collection
+    #[command(after_help = "Examples:\n  credit-server store status\n  credit-server store status | jq .books\n\n\
+        An embedded store must be stopped; one on MongoDB may be in use.")]
+    Status,
+    /// Move everything to another store, verified at the end; the service must be stopped
+    #[command(after_help = "Examples:\n  credit-server store copy --from embedded --to mongodb\n  \
+        credit-server store copy --from mongodb --to embedded\n\n\
+        Where the stores are is configured: data_dir, and store.mongodb.uri and .database. The target must be empty. A copy\n\
+        that was interrupted goes on when the command is run again. Views are made again from the journal. At the end every\n\
+        book is replayed on both sides, and hash chains, trial balance and numbers of documents are compared; until that is\n\
+        done nobody can work on the target.")]
+    Copy(StoreCopy),
+    /// Print a table of the embedded store as JSON, a row a line; the service must be stopped
     #[command(
         after_help = "Examples:\n  credit-server store dump              list the tables\n  credit-server store dump documents/d.users | head -1   print one"
     )]
@@ -189,4 +210,23 @@ pub(crate) enum StoreCommand {
         /// Which table [default: list them]
         table: Option<String>,
     },
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct StoreCopy {
+    /// What is moved; it stays as it is
+    #[arg(long, value_enum)]
+    pub(crate) from: Backend,
+    /// Where to; it must be empty
+    #[arg(long, value_enum)]
+    pub(crate) to: Backend,
+}
+
+/// A kind of store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Backend {
+    /// The one in `data_dir`
+    Embedded,
+    /// The one of store.mongodb
+    Mongodb,
 }

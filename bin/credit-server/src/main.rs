@@ -57,8 +57,12 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Ledger(LedgerCommand::Verify) => commands::ledger::verify(&load(&sources)?),
         Command::Ledger(LedgerCommand::Rebuild) => commands::ledger::rebuild(&load(&sources)?),
         Command::Store(StoreCommand::Dump { table }) => {
-            commands::store::dump(&load(&sources)?, table.as_deref())
+            commands::store::dump::run(&load(&sources)?, table.as_deref())
         }
+        Command::Store(StoreCommand::Check) => commands::store::check::check(&load(&sources)?),
+        Command::Store(StoreCommand::Migrate) => commands::store::check::migrate(&load(&sources)?),
+        Command::Store(StoreCommand::Status) => commands::store::status::run(&load(&sources)?),
+        Command::Store(StoreCommand::Copy(wanted)) => commands::store::copy::run(&load(&sources)?, wanted),
         Command::Openapi => commands::openapi::print(),
         Command::Backup { directory } => commands::backup::run(&load(&sources)?, &directory),
     }

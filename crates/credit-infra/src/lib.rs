@@ -10,6 +10,8 @@ pub mod tokens;
 pub mod transfer;
 
 pub mod limits;
+pub mod redis;
+pub mod jobs;
 pub mod resilience;
 
 pub mod clock;

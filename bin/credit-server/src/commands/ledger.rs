@@ -4,14 +4,15 @@ use anyhow::{Context, Result, anyhow};
 use credit_api::ports::LedgerAudit;
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::CommitError;
-use credit_infra::embedded::EmbeddedStore;
 use credit_wallet::ledger::{LedgerSettings, rebuild_views};
 use serde_json::json;
 
+use super::side::Side;
 use super::{block_on, in_house_as_it_is};
 use crate::config::Settings;
 use crate::exit::{Exit, Failure};
-use crate::{print, progress, wiring};
+use crate::wiring::Ports;
+use crate::{print, progress};
 
 /// Prints the report of the auditor as JSON. It fails if anything differs.
 pub(crate) fn verify(settings: &Settings) -> Result<(), Failure> {
@@ -38,24 +39,26 @@ pub(crate) fn verify(settings: &Settings) -> Result<(), Failure> {
 
 /// Drops the views of every book and makes them again.
 pub(crate) fn rebuild(settings: &Settings) -> Result<(), Failure> {
-    let store = wiring::open_embedded(settings)?;
-    let outcome = block_on(rebuild_all(&store))?;
-    store.close().context("the store cannot be closed")?;
-    let (books, documents) = outcome.map_err(|error| match error {
-        CommitError::Store(StoreError::Corrupt(_)) => Failure::new(Exit::Ledger, error),
-        other => Failure::new(Exit::Failed, other),
-    })?;
+    let (books, documents) = block_on(async {
+        let side = Side::configured(settings).await?;
+        let outcome = rebuild_all(&side).await;
+        side.close().await?;
+        outcome.map_err(|error| match error {
+            CommitError::Store(StoreError::Corrupt(_)) => Failure::new(Exit::Ledger, error),
+            other => Failure::new(Exit::Failed, other),
+        })
+    })??;
     print::text(&format!("{documents} documents of {books} books were made again\n"));
     Ok(())
 }
 
-async fn rebuild_all(store: &EmbeddedStore) -> Result<(usize, u64), CommitError> {
-    let (journal, documents) = (store.journal(), store.documents());
+async fn rebuild_all(side: &Side) -> Result<(usize, u64), CommitError> {
+    let (Ports { documents, journal }, settings) = (&side.ports, LedgerSettings::default());
     let books = journal.books().await?;
     let mut written = 0;
     let bar = progress::bar("rebuilding");
     for book in &books {
-        written += rebuild_views(&journal, &documents, *book, &LedgerSettings::default(), |done, groups| {
+        written += rebuild_views(journal, documents, *book, &settings, |done, groups| {
             bar.set_length(groups);
             bar.set_position(done);
         })

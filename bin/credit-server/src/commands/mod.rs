@@ -8,6 +8,7 @@ pub(crate) mod config;
 pub(crate) mod healthcheck;
 pub(crate) mod ledger;
 pub(crate) mod openapi;
+mod side;
 pub(crate) mod store;
 
 use anyhow::{Context, Result};

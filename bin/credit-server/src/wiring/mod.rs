@@ -1,6 +1,7 @@
 //! Puts the house together: adapters behind the ports, modules over them, one door in front.
 
 mod adapters;
+pub(crate) mod collections;
 mod late;
 mod runtime;
 mod store;
@@ -23,6 +24,7 @@ use credit_wallet::service::{Auditor, Counter, CounterParts};
 use self::adapters::Adapters;
 use self::runtime::LedgerRuntime;
 use self::store::Keeper;
+pub(crate) use self::late::Ports;
 pub(crate) use self::store::open_embedded;
 use crate::config::{Auth, Settings};
 use crate::exit::{Exit, Failure};

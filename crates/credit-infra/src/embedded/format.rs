@@ -27,7 +27,7 @@ pub(super) const JOURNAL_STEPS: &[Step] = &[];
 /// The steps of `documents.redb`.
 pub(super) const DOCUMENTS_STEPS: &[Step] = &[];
 
-const META: &str = "meta";
+pub(super) const META: &str = "meta";
 
 /// The newest format that these steps lead to.
 pub(super) fn newest(steps: &[Step]) -> u32 {

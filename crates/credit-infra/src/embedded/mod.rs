@@ -22,6 +22,7 @@ pub mod faulty;
 
 mod backup;
 mod dump;
+mod transfer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use crate::wiring;
 const JOURNAL_TABLE: &str = "journal/groups";
 
 /// Prints the names of the tables, or the rows of one, a line each.
-pub(crate) fn dump(settings: &Settings, table: Option<&str>) -> Result<(), Failure> {
+pub(crate) fn run(settings: &Settings, table: Option<&str>) -> Result<(), Failure> {
     let store = wiring::open_embedded(settings)?;
     let Some(table) = table else {
         let tables = store.tables().context("the tables cannot be listed")?;
