@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod embedded;
+pub mod mongodb;
 
 pub mod hashing;
 pub mod passwords;
