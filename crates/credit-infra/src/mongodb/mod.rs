@@ -1,0 +1,142 @@
+//! The store that scales out: MongoDB, a replica set or a sharded cluster, for any number of server processes.
+//!
+//! Nothing is answered before a majority has it in its journals. An append is one insert into a slot; a batch of one
+//! write is one ordinary write; a batch of several is one transaction; a batch of views alone is a few large bulks, the
+//! last view after all others. Reads are of the primary, of what a majority has, and never behind what this process has
+//! seen; reads of books are behind a fence, so that they see what any process was answered (see `fence`).
+//!
+//! The driver's futures run as tasks of their own and are never dropped half way: a call that is late is answered as
+//! such, and goes on.
+
+mod error;
+mod fence;
+mod gate;
+mod identity;
+mod journal;
+mod layout;
+mod link;
+mod schema;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use credit_core::ports::journal::Journal;
+use credit_core::{Clock, IdSource, Timestamp};
+use mongodb::Client;
+use mongodb::options::ClientOptions;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::clock::SystemClock;
+use crate::randomness::OsIds;
+
+pub use error::ConnectError;
+
+use self::identity::Identity;
+use self::journal::MongoJournal;
+use self::link::Link;
+use self::schema::Shape;
+
+/// The collection of the books.
+const JOURNAL: &str = "journal";
+/// The collection of what the store says of itself.
+const STORE: &str = "store";
+
+/// How a store is connected.
+#[derive(Debug, Clone)]
+pub struct MongoOptions {
+    /// The address, with its options: TLS, an own CA (`tlsCAFile`), the user. Never logged.
+    pub uri: SecretString,
+    /// The database. It is made on first need.
+    pub database: String,
+    /// The present instant, for a new store its birth date.
+    pub now: Timestamp,
+    /// The id of the store if it is a new one.
+    pub new_store_id: u128,
+    /// The store that it has to be. Another one, and an empty database, are refused.
+    pub pinned_store_id: Option<u128>,
+    /// How this program is called in the server's logs.
+    pub app_name: String,
+    /// The most connections of this process to one server.
+    pub pool: u32,
+    /// How long is waited for a primary, at the start and in every call.
+    pub selection_timeout: Duration,
+    /// How long any call may take in all; a write that takes longer has an unknown outcome.
+    pub call_timeout: Duration,
+}
+
+impl MongoOptions {
+    /// The usual bounds, now, and a random id if the store is new.
+    pub fn new(uri: SecretString, database: impl Into<String>) -> Self {
+        Self {
+            uri,
+            database: database.into(),
+            now: SystemClock::new().now(),
+            new_store_id: OsIds::new().mint(),
+            pinned_store_id: None,
+            app_name: "credit-server".to_owned(),
+            pool: 64,
+            selection_timeout: Duration::from_secs(3),
+            call_timeout: Duration::from_secs(8),
+        }
+    }
+}
+
+/// A connected store. Hands out the two ports; they answer until [`Self::close`].
+pub struct MongoStore {
+    link: Link,
+    options: MongoOptions,
+    identity: Identity,
+    journal: Arc<MongoJournal>,
+}
+
+impl MongoStore {
+    /// Connects, passes the gate and makes what a new store needs, on the runtime that this is called on, which must
+    /// live as long as the store. [`ConnectError::is_retryable`] tells whether to try again.
+    pub async fn connect(options: MongoOptions) -> Result<Self, ConnectError> {
+        let link = Link::new(client(&options).await?, &options.database, options.call_timeout);
+        gate::check(&link, &options).await?;
+        for shape in [Shape::store(), Shape::journal()] {
+            schema::make(&link, &shape).await.map_err(|failed| failed.connect(&options))?;
+        }
+        let identity = identity::establish(&link, &options).await?;
+        let journal = Arc::new(MongoJournal::new(link.clone()));
+        Ok(Self { link, options, identity, journal })
+    }
+
+    /// The journal port.
+    pub fn journal(&self) -> Arc<dyn Journal> {
+        let journal: Arc<MongoJournal> = Arc::clone(&self.journal);
+        journal
+    }
+
+    /// Which store this is, for ever.
+    pub fn store_id(&self) -> u128 {
+        self.identity.store_id
+    }
+
+    /// Ends the connections once no call uses them any more, at most as long as a call may take.
+    pub async fn close(&self) {
+        let client = self.link.client.clone();
+        // What is late is cut off: nobody waits for it.
+        let _late = self.link.call(async move { Ok(client.shutdown().immediate(true).await) }).await;
+    }
+}
+
+impl std::fmt::Debug for MongoStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MongoStore").field("database", &self.options.database).finish_non_exhaustive()
+    }
+}
+
+async fn client(options: &MongoOptions) -> Result<Client, ConnectError> {
+    let seconds = options.selection_timeout.as_secs();
+    let of = |error: mongodb::error::Error| ConnectError::of(&error, &options.database, seconds);
+    let mut parsed = ClientOptions::parse(options.uri.expose_secret()).await.map_err(of)?;
+    parsed.app_name = Some(options.app_name.clone());
+    parsed.server_selection_timeout = Some(options.selection_timeout);
+    parsed.connect_timeout = Some(options.selection_timeout);
+    parsed.max_pool_size = Some(options.pool);
+    parsed.retry_writes = Some(true);
+    parsed.retry_reads = Some(true);
+    Client::with_options(parsed).map_err(of)
+}

@@ -1,0 +1,180 @@
+//! Collections, their indexes and validators: made on first need and by `migrate`, checked by `check`. All steps only
+//! add, each can be repeated, and any number of processes may take them at once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use credit_core::ports::StoreError;
+use credit_core::ports::documents::Collection;
+use mongodb::bson::{Document, doc};
+use parking_lot::Mutex;
+use tokio::sync::OnceCell;
+
+use super::error::{Failed, code};
+use super::link::Link;
+use super::{JOURNAL, STORE};
+
+/// The code of a collection that is there already.
+const NAMESPACE_EXISTS: i32 = 48;
+
+/// What a collection in the database looks like.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Shape {
+    pub(super) name: String,
+    validator: Document,
+    /// As `createIndexes` takes them.
+    indexes: Vec<Document>,
+}
+
+impl Shape {
+    /// The books.
+    pub(super) fn journal() -> Self {
+        let slot = doc! {
+            "bsonType": "object",
+            "required": ["b", "s"],
+            "properties": {"b": {"bsonType": "binData"}, "s": {"bsonType": "long"}},
+        };
+        let properties = doc! {
+            "_id": slot,
+            "g": {"bsonType": "binData"},
+            "d": {"bsonType": "binData"},
+            "fence": {"bsonType": "long"},
+        };
+        Self::of(JOURNAL, &["_id"], properties, Vec::new())
+    }
+
+    /// What the store says of itself.
+    pub(super) fn store() -> Self {
+        Self::of(STORE, &["_id"], doc! {"format": {"bsonType": "long"}}, Vec::new())
+    }
+
+    /// The documents of a module.
+    pub(super) fn of_collection(collection: &Collection) -> Self {
+        let id = doc! {
+            "bsonType": "object",
+            "required": ["a", "i"],
+            "properties": {"a": {"bsonType": "binData"}, "i": {"bsonType": "string"}},
+        };
+        let properties = doc! {
+            "_id": id,
+            "v": {"bsonType": "long", "minimum": 0},
+            "b": {"bsonType": ["string", "binData"]},
+            "k": {"bsonType": "object"},
+            "m": {"bsonType": "array"},
+        };
+        let mut indexes: Vec<Document> =
+            collection.indexes.iter().map(|index| rows_index(index.name, index.unique)).collect();
+        if !indexes.is_empty() {
+            indexes.push(several_index());
+        }
+        Self::of(&documents_name(collection), &["_id", "v", "b"], properties, indexes)
+    }
+
+    fn of(name: &str, required: &[&str], properties: Document, indexes: Vec<Document>) -> Self {
+        let required: Vec<String> = required.iter().map(|name| (*name).to_owned()).collect();
+        let validator =
+            doc! {"$jsonSchema": {"bsonType": "object", "required": required, "properties": properties}};
+        Self { name: name.to_owned(), validator, indexes }
+    }
+}
+
+/// How a module's collection is called in the database.
+pub(super) fn documents_name(collection: &Collection) -> String {
+    format!("d_{}", collection.name)
+}
+
+/// How the index of a declared look-up is called.
+pub(super) fn rows_index_name(index: &str) -> String {
+    format!("rows_{index}")
+}
+
+/// The index of documents with several keys in one look-up.
+pub(super) const SEVERAL: &str = "several";
+
+/// One row for each document with one key in this look-up, by key and id. A unique one has the key of every document.
+fn rows_index(index: &str, unique: bool) -> Document {
+    let key = format!("k.{index}");
+    let mut fields = doc! {"a": 1, &key: 1};
+    if !unique {
+        fields.insert("_id.i", 1);
+    }
+    let mut options = doc! {
+        "key": fields,
+        "name": rows_index_name(index),
+        "partialFilterExpression": {&key: {"$exists": true}},
+    };
+    if unique {
+        options.insert("unique", true);
+    }
+    options
+}
+
+fn several_index() -> Document {
+    doc! {
+        "key": {"a": 1, "m": 1},
+        "name": SEVERAL,
+        "partialFilterExpression": {"m": {"$exists": true}},
+    }
+}
+
+/// Makes what is missing of a collection.
+pub(super) async fn make(link: &Link, shape: &Shape) -> Result<(), Failed> {
+    let (database, shape) = (link.database.clone(), shape.clone());
+    let concern = doc! {"w": "majority", "j": true, "wtimeout": super::layout::millis(link.deadline)};
+    let call = async move {
+        let create = doc! {
+            "create": &shape.name,
+            "validator": shape.validator.clone(),
+            "validationLevel": "strict",
+            "writeConcern": concern.clone(),
+        };
+        match database.run_command(create).await {
+            Err(error) if code(&error) == Some(NAMESPACE_EXISTS) => {}
+            made => {
+                made?;
+            }
+        }
+        if !shape.indexes.is_empty() {
+            let indexes = doc! {
+                "createIndexes": &shape.name,
+                "indexes": shape.indexes.clone(),
+                "commitQuorum": "majority",
+                "writeConcern": concern,
+            };
+            database.run_command(indexes).await?;
+        }
+        Ok(())
+    };
+    link.call(call).await
+}
+
+/// Which collections this process has seen to.
+#[derive(Clone)]
+pub(super) struct Schema {
+    link: Link,
+    made: Arc<Mutex<HashMap<String, Arc<OnceCell<()>>>>>,
+}
+
+impl Schema {
+    pub(super) fn new(link: Link) -> Self {
+        Self { link, made: Arc::default() }
+    }
+
+    /// Makes what is missing, once in the life of this process.
+    pub(super) async fn ensure(&self, shape: impl FnOnce() -> Shape, name: &str) -> Result<(), StoreError> {
+        let cell = {
+            let mut made = self.made.lock();
+            match made.get(name) {
+                Some(cell) => Arc::clone(cell),
+                None => Arc::clone(made.entry(name.to_owned()).or_default()),
+            }
+        };
+        if cell.initialized() {
+            return Ok(());
+        }
+        let made = cell.get_or_try_init(|| async { make(&self.link, &shape()).await }).await;
+        made.copied().map_err(|failed| {
+            StoreError::Unavailable(format!("the collection {name} could not be made: {}", failed.why()))
+        })
+    }
+}
