@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use credit_core::ports::limits::CallClass;
 use credit_core::{Code, Principal, Problem, Role, Scope};
 use utoipa::openapi::{RefOr, schema::Schema};
 
@@ -148,6 +149,7 @@ pub struct Route {
     pub(crate) answers: Vec<Answer>,
     pub(crate) problems: Vec<Code>,
     pub(crate) always: bool,
+    pub(crate) strict: bool,
     pub(crate) handler: Handler,
 }
 
@@ -176,6 +178,7 @@ impl Route {
             answers: Vec::new(),
             problems: Vec::new(),
             always: false,
+            strict: false,
             handler: Arc::new(move |request| Box::pin(handler(request))),
         }
     }
@@ -284,6 +287,23 @@ impl Route {
     pub fn always(mut self) -> Self {
         self.always = true;
         self
+    }
+
+    /// Lets somebody in or checks a password: limited as such calls are.
+    #[must_use]
+    pub fn strict(mut self) -> Self {
+        self.strict = true;
+        self
+    }
+
+    /// As what calls are limited; `None`: they are not, for what tells how the house is.
+    pub fn class(&self) -> Option<CallClass> {
+        match self.method {
+            _ if self.always => None,
+            _ if self.strict => Some(CallClass::Auth),
+            Method::Get => Some(CallClass::Read),
+            _ => Some(CallClass::Write),
+        }
     }
 
     /// The method.

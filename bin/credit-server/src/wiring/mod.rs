@@ -2,6 +2,7 @@
 
 mod adapters;
 pub(crate) mod collections;
+mod keys;
 mod late;
 mod runtime;
 mod store;
@@ -14,6 +15,7 @@ use credit_api::{
     ApiKeys, ApiKeysParts, Apps, ArrangeError, ConnectionApi, ConnectionApiParts, House, ModuleManager,
     WebModule,
 };
+use credit_infra::jobs::{JobRunner, JobRunnerParts, JobRunnerSettings};
 use credit_infra::randomness::OsSecrets;
 use credit_transactions::{TransactionsModule, TransactionsParts};
 use credit_users::{Registration, UserDirectory, Users, UsersModule, UsersParts, UsersSettings};
@@ -46,6 +48,7 @@ pub(crate) struct Service {
     pub(crate) users: Arc<Users>,
     pub(crate) auditor: Arc<Auditor>,
     pub(crate) adapters: Adapters,
+    pub(crate) jobs: Arc<JobRunner>,
     ledger: Arc<Ledger>,
     runtime: LedgerRuntime,
 }
@@ -55,7 +58,7 @@ impl Service {
     pub(crate) fn over_store(settings: &Settings) -> Result<Self, Failure> {
         let store = Keeper::of(settings)?;
         let secrets = Secrets::complete(settings, &OsSecrets)?;
-        Self::over(Adapters::over(store, &secrets, settings)?, settings)
+        Self::over(Adapters::over(store, secrets, settings)?, settings)
     }
 
     /// Opens the store, unless it is open: once, or it fails.
@@ -71,7 +74,7 @@ impl Service {
     /// Over memory, with secrets of the moment: for what needs the modules and not what they keep.
     pub(crate) fn in_memory(settings: &Settings) -> Result<Self, Failure> {
         let secrets = Secrets::fleeting(&OsSecrets);
-        Self::over(Adapters::over(Keeper::in_memory(), &secrets, settings)?, settings)
+        Self::over(Adapters::over(Keeper::in_memory(), secrets, settings)?, settings)
     }
 
     fn over(adapters: Adapters, settings: &Settings) -> Result<Self, Failure> {
@@ -122,6 +125,12 @@ impl Service {
         });
         let users = users_module.users();
         let house = House::new();
+        let jobs = JobRunner::new(JobRunnerParts {
+            documents: documents.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            settings: JobRunnerSettings::default(),
+        });
         let connection_api = ConnectionApi::new(ConnectionApiParts {
             name: NAME,
             version: VERSION,
@@ -130,6 +139,7 @@ impl Service {
             api_keys: api_keys.clone(),
             probes: adapters.probes.clone(),
             ledger: Some(auditor.clone()),
+            jobs: Some(jobs.clone()),
         });
         let discovered: Vec<Arc<dyn WebModule>> = vec![
             Arc::new(connection_api),
@@ -138,6 +148,7 @@ impl Service {
             Arc::new(TransactionsModule::new(TransactionsParts { counter })),
         ];
         let manager = arrange(discovered, settings, house)?;
+        jobs.register(manager.jobs());
         let door = Arc::new(FrontDoor {
             tokens: users.clone(),
             api_keys: api_keys.clone(),
@@ -147,8 +158,9 @@ impl Service {
                 settings.server.trusted_proxies.iter().map(String::as_str),
             )
             .context("server.trusted_proxies")?,
+            limits: None,
         });
-        Ok(Self { manager, door, apps, api_keys, users, auditor, adapters, ledger, runtime })
+        Ok(Self { manager, door, apps, api_keys, users, auditor, adapters, jobs, ledger, runtime })
     }
 
     /// Whether `user_management` is in the house.

@@ -1,6 +1,6 @@
 //! Who calls.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderName, USER_AGENT};
@@ -88,7 +88,7 @@ pub(super) fn client(door: &FrontDoor, request: &HttpRequest) -> Client {
         let values = request.headers().get_all(FORWARDED_FOR).filter_map(|value| value.to_str().ok());
         let hops: Vec<&str> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
         for hop in hops.into_iter().rev() {
-            let Ok(reported) = hop.parse::<IpAddr>() else { break };
+            let Some(reported) = reported_address(hop) else { break };
             address = reported.to_canonical();
             if !door.trusted_proxies.contains(address) {
                 break;
@@ -96,6 +96,11 @@ pub(super) fn client(door: &FrontDoor, request: &HttpRequest) -> Client {
         }
     }
     Client { address, agent }
+}
+
+/// Some proxies write the port too.
+fn reported_address(hop: &str) -> Option<IpAddr> {
+    hop.parse().ok().or_else(|| hop.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
 /// Not an address or a CIDR block.

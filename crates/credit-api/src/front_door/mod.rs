@@ -7,6 +7,7 @@
 mod answer;
 mod credentials;
 pub(crate) mod json;
+mod limits;
 mod pass;
 mod query;
 
@@ -22,6 +23,7 @@ use credit_core::{IdSource, Principal};
 use crate::metrics::Meter;
 use crate::route::Route;
 pub use answer::{body as problem_body, empty_answer, not_found, refuse_body};
+pub use limits::{LimitSettings, Limits, Quotas};
 
 /// Why a credential was not accepted.
 #[derive(Debug, Clone)]
@@ -57,6 +59,8 @@ pub struct FrontDoor {
     pub cursor_key: Arc<dyn KeyedHash>,
     /// Proxies whose `X-Forwarded-For` counts.
     pub trusted_proxies: TrustedProxies,
+    /// How often somebody may call; `None`: as often as it likes.
+    pub limits: Option<Limits>,
 }
 
 /// Networks whose forwarded headers count.

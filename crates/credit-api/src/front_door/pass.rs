@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use tracing::Instrument;
 
 use super::answer::{self, REQUEST_ID};
+use super::limits::Standing;
 use super::{FrontDoor, Post, credentials, json, query};
 use crate::reply::Reply;
 use crate::request::Request;
@@ -44,12 +45,13 @@ pub(super) async fn pass(post: Arc<Post>, request: HttpRequest, payload: Payload
         method = route.method.as_str(),
         route = route.path
     );
-    let work = AssertUnwindSafe(admit(&post, &request, payload, &id)).catch_unwind();
+    let mut standing = None;
+    let work = AssertUnwindSafe(admit(&post, &request, payload, &id, &mut standing)).catch_unwind();
     let outcome = work.instrument(span.clone()).await.unwrap_or_else(|_| {
         tracing::error!(parent: &span, "a handler panicked");
         Err(Problem::new(Code::Internal))
     });
-    let response = match outcome {
+    let mut response = match outcome {
         Ok(reply) => answer::reply(reply, &id),
         Err(problem) => {
             if problem.code().status() >= 500 {
@@ -58,6 +60,9 @@ pub(super) async fn pass(post: Arc<Post>, request: HttpRequest, payload: Payload
             answer::problem(&problem, request.path(), &id)
         }
     };
+    if let Some(standing) = standing {
+        standing.say(&mut response);
+    }
     let elapsed = started.elapsed();
     post.meter.record(response.status().as_u16(), elapsed);
     tracing::debug!(
@@ -69,12 +74,30 @@ pub(super) async fn pass(post: Arc<Post>, request: HttpRequest, payload: Payload
     response
 }
 
-async fn admit(post: &Post, http: &HttpRequest, payload: Payload, id: &str) -> Result<Reply, Problem> {
+async fn admit(
+    post: &Post,
+    http: &HttpRequest,
+    payload: Payload,
+    id: &str,
+    standing: &mut Option<Standing>,
+) -> Result<Reply, Problem> {
     let Post { door, gate, route, .. } = post;
     if !route.always && !gate.is_open() {
         return Err(Problem::new(Code::ModuleUnavailable).retry_after(5));
     }
-    let principal = credentials::identify(door, route, http).await?;
+    let client = credentials::client(door, http);
+    let identified = credentials::identify(door, route, http).await;
+    if let (Some(limits), Some(class)) = (&door.limits, route.class()) {
+        let caller = match &identified {
+            // Nobody can say who calls: the answer says so, and is charged to nobody.
+            Err(problem) if problem.code().status() >= 500 => return Err(problem.clone()),
+            other => other.as_ref().ok().and_then(Option::as_ref),
+        };
+        let (stands, admitted) = limits.check(class, caller, client.address).await;
+        *standing = stands;
+        admitted?;
+    }
+    let principal = identified?;
     let body = read_body(route, http, payload).await?;
     let query = query::parse(route, http.query_string())?;
     let header = |name: &HeaderName| whole_header(http, name);
@@ -94,7 +117,7 @@ async fn admit(post: &Post, http: &HttpRequest, payload: Payload, id: &str) -> R
         if_match: header(&IF_MATCH).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
         id: id.to_owned(),
         wants_html: wants_html(http),
-        client: credentials::client(door, http),
+        client,
         cursor_key: door.cursor_key.clone(),
     };
     // A bad parameter comes before a bad body, which only the handler can see.

@@ -61,6 +61,8 @@ pub(super) fn headers() -> Value {
             "description": "How many seconds to wait.",
             "schema": { "type": "integer", "minimum": 0 },
         },
+        "RateLimit": text("What is left of the tightest limit: its name, `r` calls, full again in `t` seconds (IETF draft ratelimit-headers)."),
+        "RateLimitPolicy": text("The limits that count for this call: the name of each, `q` calls in `w` seconds."),
         "WwwAuthenticate": text("How to say who you are."),
     })
 }

@@ -8,6 +8,9 @@ use serde_json::{Map, Value, json};
 use super::refusals::refusals;
 use crate::route::{Access, Answer, Body, Method, Route, Who};
 
+/// What every answer of a limited route carries, unless limits are switched off.
+const LIMITS: [(&str, &str); 2] = [("RateLimit", "RateLimit"), ("RateLimit-Policy", "RateLimitPolicy")];
+
 pub(super) fn operation(tag: &str, route: &Route, schemas: &BTreeMap<String, Value>) -> Value {
     let mut operation = json!({
         "operationId": operation_id(route),
@@ -173,6 +176,9 @@ fn add_answer(
         }
         content.insert(schema.content_type.to_owned(), json!({ "schema": body }));
     }
+    if route.class().is_some() {
+        headers.extend(LIMITS);
+    }
     if route.paged {
         headers.push(("Link", "Link"));
     }
@@ -201,7 +207,11 @@ fn problem_answer(status: u16, codes: &[Code]) -> Value {
     let mut headers = vec![("X-Request-Id", "XRequestId")];
     match status {
         401 => headers.push(("WWW-Authenticate", "WwwAuthenticate")),
-        429 | 503 => headers.push(("Retry-After", "RetryAfter")),
+        429 => {
+            headers.extend(LIMITS);
+            headers.push(("Retry-After", "RetryAfter"));
+        }
+        503 => headers.push(("Retry-After", "RetryAfter")),
         _ => {}
     }
     let meanings: Vec<String> =

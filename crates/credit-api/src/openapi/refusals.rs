@@ -15,6 +15,7 @@ pub(super) fn refusals(route: &Route) -> BTreeMap<u16, Vec<Code>> {
         }
     };
     add(!route.always, &[Code::ModuleUnavailable, Code::Unavailable]);
+    add(route.class().is_some(), &[Code::RateLimited]);
     add(route.access != Access::Public, &[Code::Unauthenticated]);
     add(matches!(route.access, Access::Only(_)), &[Code::Forbidden]);
     let has_body = !matches!(route.body, Body::None);

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{TestAuthenticator, stand_in};
 use crate::WebModule;
-use crate::front_door::{Authenticator, FrontDoor, TrustedProxies};
+use crate::front_door::{Authenticator, FrontDoor, Limits, TrustedProxies};
 use crate::manager::{House, ModuleManager, ModuleState};
 
 /// Says what stands behind the door.
@@ -22,6 +22,7 @@ pub struct TestHouseBuilder {
     api_keys: Arc<dyn Authenticator>,
     trusted_proxies: TrustedProxies,
     house: Arc<House>,
+    limits: Option<Limits>,
 }
 
 /// A house that answers.
@@ -52,6 +53,7 @@ impl TestHouse {
             api_keys: Arc::new(TestAuthenticator::default()),
             trusted_proxies: TrustedProxies::default(),
             house: House::new(),
+            limits: None,
         }
     }
 
@@ -150,6 +152,13 @@ impl TestHouseBuilder {
         self
     }
 
+    /// Limits calls.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
     /// What `connection_api` shows of this house.
     #[must_use]
     pub fn house(mut self, house: Arc<House>) -> Self {
@@ -214,6 +223,7 @@ impl TestHouseBuilder {
             ids: Arc::new(CountingIds::new()),
             cursor_key: Arc::new(TestKeyedHash),
             trusted_proxies: self.trusted_proxies,
+            limits: self.limits,
         };
         let mut modules = self.modules;
         stand_in::complete(&mut modules);

@@ -16,6 +16,7 @@ async fn metrics_are_text_and_there_is_nothing_else_on_their_port() {
         ids: Arc::new(CountingIds::new()),
         cursor_key: Arc::new(TestKeyedHash),
         trusted_proxies: TrustedProxies::default(),
+        limits: None,
     });
     let render: credit_api::RenderMetrics = Arc::new(|| "credit_up 1\n".to_owned());
     let app = App::new().configure(|config| configure_metrics(config, &door, &render));

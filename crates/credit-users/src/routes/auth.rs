@@ -43,6 +43,7 @@ pub(super) fn rows(users: &Arc<Users>) -> Vec<Route> {
         Route::new(Method::Post, "/v1/auth/login", Access::Optional, "Log in", move |request| {
             login(for_login.clone(), request)
         })
+        .strict()
         .form::<LoginBody>()
         .answers::<TokensAnswer>(200, "A pair of tokens.")
         .refuses(&[
@@ -80,6 +81,7 @@ pub(super) fn rows(users: &Arc<Users>) -> Vec<Route> {
         Route::new(Method::Put, "/v1/auth/password", me, "Change one's own password", move |request| {
             password(for_password.clone(), request)
         })
+        .strict()
         .form::<PasswordBody>()
         .answers_empty(204, "The new password is kept; every other session has ended.")
         .refuses(&[Code::InvalidCredentials, Code::RateLimited, Code::Conflict]),

@@ -33,6 +33,7 @@ pub(super) fn rows(users: &Arc<Users>) -> Vec<Route> {
         "Register: make a user, its wallet, and log it in",
         move |request| register(users.clone(), request),
     )
+    .strict()
     .form::<RegisterBody>()
     .answers::<RegistrationAnswer>(201, "The user and its first tokens. Its wallet is there.")
     .refuses(&[
