@@ -34,6 +34,7 @@ async fn main() -> std::io::Result<()> {
         api_keys: api_keys.clone(),
         probes: Vec::new(),
         ledger: None,
+        jobs: None,
     });
     TestHouse::with(vec![Arc::new(module)])
         .house(house)

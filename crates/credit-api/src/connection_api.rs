@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use credit_core::{Health, InitialiseError, Module};
+use credit_core::{Health, InitialiseError, Jobs, Module};
 
 use crate::WebModule;
 use crate::manager::House;
@@ -33,6 +33,8 @@ pub struct ConnectionApiParts {
     pub probes: Vec<Arc<dyn HealthProbe>>,
     /// The ledger, unless it was left out of the house.
     pub ledger: Option<Arc<dyn LedgerAudit>>,
+    /// The background jobs, where somebody runs them.
+    pub jobs: Option<Arc<dyn Jobs>>,
 }
 
 /// What its routes work with.
@@ -44,6 +46,7 @@ pub(crate) struct Desk {
     pub(crate) api_keys: Arc<ApiKeys>,
     pub(crate) watchman: Watchman,
     pub(crate) ledger: Option<Arc<dyn LedgerAudit>>,
+    pub(crate) jobs: Option<Arc<dyn Jobs>>,
 }
 
 impl ConnectionApi {
@@ -57,6 +60,7 @@ impl ConnectionApi {
             api_keys: parts.api_keys,
             watchman: Watchman::new(parts.probes, parts.house),
             ledger: parts.ledger,
+            jobs: parts.jobs,
         };
         Self { desk: Arc::new(desk) }
     }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use credit_api::WebModule;
 use credit_api::route::Route;
-use credit_core::{Health, InitialiseError, Module};
-use parking_lot::Mutex;
-use tokio::task::JoinHandle;
+use credit_core::{Health, InitialiseError, Job, Module};
 
 use crate::service::{Users, UsersParts};
 use crate::{jobs, routes};
@@ -15,13 +13,12 @@ use crate::{jobs, routes};
 /// `user_management`: who may come in, and who they are.
 pub struct UsersModule {
     users: Arc<Users>,
-    tidying: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl UsersModule {
     /// The module from its parts.
     pub fn new(parts: UsersParts) -> Self {
-        Self { users: Arc::new(Users::new(parts)), tidying: Mutex::new(None) }
+        Self { users: Arc::new(Users::new(parts)) }
     }
 
     /// What it can do: also the authenticator of access tokens for the front door.
@@ -40,28 +37,21 @@ impl Module for UsersModule {
         &["connection_api"]
     }
 
-    /// Makes sure that the store answers and starts tidying up.
+    /// Makes sure that the store answers.
     async fn initialise(&self) -> Result<(), InitialiseError> {
-        self.users.apps.default_app().await.map_err(|problem| InitialiseError(problem.to_string()))?;
-        let before = self.tidying.lock().replace(jobs::start(self.users.clone()));
-        if let Some(before) = before {
-            before.abort();
-        }
-        Ok(())
+        let answered = self.users.apps.default_app().await;
+        answered.map(|_| ()).map_err(|problem| InitialiseError(problem.to_string()))
     }
 
     async fn health(&self) -> Health {
-        match &*self.tidying.lock() {
-            Some(tidying) if tidying.is_finished() => Health::degraded("nobody tidies up"),
-            _ => Health::healthy(),
-        }
+        Health::healthy()
     }
 
-    async fn shut_down(&self) {
-        if let Some(tidying) = self.tidying.lock().take() {
-            tidying.abort();
-        }
+    fn jobs(&self) -> Vec<Arc<dyn Job>> {
+        jobs::all(&self.users)
     }
+
+    async fn shut_down(&self) {}
 }
 
 impl WebModule for UsersModule {

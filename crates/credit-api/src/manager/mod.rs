@@ -3,6 +3,7 @@
 //! A module that cannot be initialised, or that needs one that could not, answers `503 module_unavailable` on its own
 //! routes while the rest of the house works; it is tried again until it succeeds.
 
+mod gated_job;
 mod house;
 mod order;
 mod seat;
@@ -11,7 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::web::{self, ServiceConfig};
+use credit_core::Job;
 
+use self::gated_job::GatedJob;
 use crate::WebModule;
 use crate::front_door::{self, FrontDoor, Gate};
 use crate::openapi;
@@ -72,6 +75,15 @@ impl ModuleManager {
         }
         let door = door.clone();
         config.default_service(web::to(move |request| front_door::not_found(door.clone(), request)));
+    }
+
+    /// What the modules do unasked; the jobs of one that is not there wait for it.
+    pub fn jobs(&self) -> Vec<Arc<dyn Job>> {
+        let gated = |seat: &Arc<Seat>, job| -> Arc<dyn Job> { Arc::new(GatedJob { seat: seat.clone(), job }) };
+        self.seats
+            .iter()
+            .flat_map(|seat| seat.jobs().into_iter().map(move |job| gated(seat, job)))
+            .collect()
     }
 
     /// Looks after the modules for ever: tries failed ones again with growing pauses, asks the others how they are.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use credit_core::{Health, HealthState};
+use credit_core::{Health, HealthState, Job};
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 
@@ -93,6 +93,10 @@ impl Seat {
 
     pub(super) fn name(&self) -> &'static str {
         self.module.name()
+    }
+
+    pub(super) fn jobs(&self) -> Vec<Arc<dyn Job>> {
+        self.module.jobs()
     }
 
     pub(super) fn routes(&self) -> Vec<Arc<Route>> {

@@ -4,6 +4,7 @@ mod api_keys;
 mod apps;
 mod docs;
 mod health;
+mod jobs;
 mod ledger;
 pub(crate) mod metrics;
 mod modules;
@@ -28,6 +29,7 @@ pub(crate) fn table(desk: &Arc<Desk>) -> Vec<Arc<Route>> {
         problems::rows(),
         apps::rows(desk),
         api_keys::rows(desk),
+        jobs::rows(desk),
         ledger::rows(desk),
     ];
     rows.into_iter().flatten().map(Arc::new).collect()

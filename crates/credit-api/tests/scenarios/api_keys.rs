@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::probe::Probe;
-use crate::world::{ADMIN, Builder, GRACE_SECONDS, SUPPORT, World, column, text};
+use super::probe::Probe;
+use super::world::{ADMIN, Builder, GRACE_SECONDS, SUPPORT, World, column, text};
 
 async fn world() -> World {
     Builder::default().neighbour(Arc::new(Probe)).open().await
@@ -151,9 +151,10 @@ async fn a_deleted_key_stops_at_once_with_all_its_secrets() {
 
 #[actix_web::test]
 async fn a_key_deleted_by_another_process_stops_within_a_second() {
-    let documents = Arc::new(credit_core::memory::MemoryDocuments::new());
-    let here = Builder::default().neighbour(Arc::new(Probe)).documents(documents.clone()).open().await;
-    let there = Builder::default().documents(documents).open().await;
+    let stores = crate::stores().await;
+    let documents = || stores.documents.clone();
+    let here = Builder::default().neighbour(Arc::new(Probe)).documents(documents(), stores.clone()).open().await;
+    let there = Builder::default().documents(documents(), stores.clone()).open().await;
     let app = here.new_app("shop").await;
     let (id, secret) = here.new_key(&app, &["users:read"]).await;
     assert_eq!(knocks(&here, &secret).await, 200);

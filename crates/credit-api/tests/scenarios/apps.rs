@@ -3,7 +3,7 @@
 use credit_core::AppId;
 use serde_json::json;
 
-use crate::world::{ADMIN, SUPPORT, USER, World, column};
+use super::world::{ADMIN, SUPPORT, USER, World, column};
 
 #[actix_web::test]
 async fn an_admin_makes_applications_and_sees_them_newest_first() {

@@ -8,7 +8,7 @@ use credit_api::testkit::{TestAnswer, TestAuthenticator, TestHouse};
 use credit_core::{AppId, Role, Scope, UserId};
 use serde_json::{Value, json};
 
-use crate::probe::Probe;
+use super::probe::Probe;
 
 async fn house() -> TestHouse {
     house_behind(&[]).await

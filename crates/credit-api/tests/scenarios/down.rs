@@ -5,24 +5,22 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use credit_core::AppId;
-use credit_core::memory::MemoryDocuments;
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::{Batch, Collection, CommitError, Document, Documents, Query, Row};
 use parking_lot::RwLock;
 use serde_json::json;
 
-use crate::world::{ADMIN, Builder, World};
+use super::world::{ADMIN, Builder, World};
 
 /// Documents that can be cut off.
-#[derive(Default)]
 struct Cable {
-    kept: MemoryDocuments,
+    kept: Arc<dyn Documents>,
     is_cut: RwLock<bool>,
 }
 
 impl Cable {
-    fn cut() -> Self {
-        Self { is_cut: RwLock::new(true), ..Self::default() }
+    fn cut(kept: Arc<dyn Documents>) -> Self {
+        Self { kept, is_cut: RwLock::new(true) }
     }
 
     fn mend(&self) {
@@ -73,8 +71,9 @@ impl Documents for Cable {
 }
 
 async fn world() -> (World, Arc<Cable>) {
-    let cable = Arc::new(Cable::cut());
-    (Builder::default().documents(cable.clone()).open().await, cable)
+    let stores = crate::stores().await;
+    let cable = Arc::new(Cable::cut(stores.documents.clone()));
+    (Builder::default().documents(cable.clone(), stores).open().await, cable)
 }
 
 #[actix_web::test]

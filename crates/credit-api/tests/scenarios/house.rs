@@ -8,7 +8,7 @@ use credit_api::ports::HealthProbe;
 use credit_core::{Code, Health};
 use serde_json::json;
 
-use crate::world::{ADMIN, Builder, SUPPORT, USER, World};
+use super::world::{ADMIN, Builder, SUPPORT, USER, World};
 
 struct Dependency {
     name: &'static str,

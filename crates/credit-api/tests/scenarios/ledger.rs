@@ -7,7 +7,7 @@ use credit_api::ports::{AssetTotals, Difference, LedgerAudit, VerifyReport};
 use credit_core::{AssetCode, Problem};
 use serde_json::json;
 
-use crate::world::{ADMIN, Builder, SUPPORT, World};
+use super::world::{ADMIN, Builder, SUPPORT, World};
 
 struct Crooked;
 

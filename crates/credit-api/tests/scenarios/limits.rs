@@ -11,7 +11,7 @@ use credit_core::testkit::TestClock;
 use credit_core::{AppId, Scope, UserId};
 use serde_json::json;
 
-use crate::probe::Probe;
+use super::probe::Probe;
 
 struct World {
     house: TestHouse,

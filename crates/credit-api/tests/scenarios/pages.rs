@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{ADMIN, World, column, text};
+use super::world::{ADMIN, World, column, text};
 
 #[actix_web::test]
 async fn pages_neither_repeat_nor_hide_rows_while_new_ones_are_added() {

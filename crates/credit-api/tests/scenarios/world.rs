@@ -5,10 +5,9 @@ use std::sync::Arc;
 use credit_api::ports::{HealthProbe, LedgerAudit};
 use credit_api::testkit::{TestAnswer, TestAuthenticator, TestHouse};
 use credit_api::{ApiKeys, ApiKeysParts, Apps, ConnectionApi, ConnectionApiParts, House, WebModule};
-use credit_core::memory::MemoryDocuments;
 use credit_core::ports::documents::Documents;
-use credit_core::testkit::{CountingIds, CountingSecrets, TestClock, TestKeyedHash};
-use credit_core::{AppId, Role, UserId};
+use credit_core::testkit::{CountingIds, CountingSecrets, TestClock, TestKeyedHash, TestStores};
+use credit_core::{Jobs, AppId, Role, UserId};
 use serde_json::{Value, json};
 
 pub(crate) const ADMIN: &str = "admin";
@@ -20,14 +19,16 @@ pub(crate) struct World {
     pub(crate) house: TestHouse,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) apps: Arc<Apps>,
+    _stores: TestStores,
 }
 
 #[derive(Default)]
 pub(crate) struct Builder {
     probes: Vec<Arc<dyn HealthProbe>>,
     ledger: Option<Arc<dyn LedgerAudit>>,
+    jobs: Option<Arc<dyn Jobs>>,
     neighbours: Vec<Arc<dyn WebModule>>,
-    documents: Option<Arc<dyn Documents>>,
+    stores: Option<TestStores>,
 }
 
 impl Builder {
@@ -41,18 +42,27 @@ impl Builder {
         self
     }
 
+    pub(crate) fn jobs(mut self, jobs: Arc<dyn Jobs>) -> Self {
+        self.jobs = Some(jobs);
+        self
+    }
+
     pub(crate) fn neighbour(mut self, module: Arc<dyn WebModule>) -> Self {
         self.neighbours.push(module);
         self
     }
 
-    pub(crate) fn documents(mut self, documents: Arc<dyn Documents>) -> Self {
-        self.documents = Some(documents);
+    pub(crate) fn documents(mut self, documents: Arc<dyn Documents>, stores: TestStores) -> Self {
+        self.stores = Some(TestStores { documents, ..stores });
         self
     }
 
     pub(crate) async fn open(self) -> World {
-        let documents = self.documents.unwrap_or_else(|| Arc::new(MemoryDocuments::new()));
+        let stores = match self.stores {
+            Some(stores) => stores,
+            None => crate::stores().await,
+        };
+        let documents = stores.documents.clone();
         let clock = Arc::new(TestClock::new());
         let ids = Arc::new(CountingIds::new());
         let apps = Arc::new(Apps::new(documents.clone(), clock.clone(), ids.clone()));
@@ -74,6 +84,7 @@ impl Builder {
             api_keys: api_keys.clone(),
             probes: self.probes,
             ledger: self.ledger,
+            jobs: self.jobs,
         });
         let tokens = Arc::new(TestAuthenticator::default());
         let here = AppId::SYSTEM;
@@ -83,7 +94,7 @@ impl Builder {
         let mut modules: Vec<Arc<dyn WebModule>> = vec![Arc::new(module)];
         modules.extend(self.neighbours);
         let opened = TestHouse::with(modules).house(house).tokens(tokens).api_keys(api_keys);
-        World { house: opened.open_as_it_is().await, clock, apps }
+        World { house: opened.open_as_it_is().await, clock, apps, _stores: stores }
     }
 }
 

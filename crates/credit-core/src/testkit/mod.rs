@@ -10,15 +10,19 @@ pub mod limits_contract;
 mod clock;
 mod dice;
 mod ids;
+mod job_run;
 mod keys;
 mod passwords;
+mod stores;
 mod tokens;
 
 pub use clock::TestClock;
 pub use dice::Dice;
 pub use ids::CountingIds;
+pub use job_run::TestRun;
 pub use keys::{CountingSecrets, PlainSealer, TestKeyedHash};
 pub use passwords::PlainPasswords;
+pub use stores::TestStores;
 pub use tokens::TestTokens;
 
 /// One `#[tokio::test]` per promise of a suite. Used by the two macros that name the promises.

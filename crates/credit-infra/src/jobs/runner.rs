@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -35,8 +36,6 @@ pub struct JobRunnerParts {
 /// Bounds of the runner.
 #[derive(Debug, Clone)]
 pub struct JobRunnerSettings {
-    /// Whether no other process can be on the same store: whatever lease is found there belongs to one that is gone.
-    pub alone: bool,
     /// How often it looks what is due.
     pub look_every: Duration,
     /// How long a lease lasts that is not renewed.
@@ -50,7 +49,6 @@ pub struct JobRunnerSettings {
 impl Default for JobRunnerSettings {
     fn default() -> Self {
         Self {
-            alone: false,
             look_every: Duration::from_secs(1),
             lease: Duration::from_secs(30),
             grace: Duration::from_secs(5),
@@ -69,6 +67,7 @@ pub struct JobRunner {
     look_now: Notify,
     stopping: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    alone: AtomicBool,
 }
 
 impl JobRunner {
@@ -82,6 +81,7 @@ impl JobRunner {
             look_now: Notify::new(),
             stopping: watch::Sender::new(false),
             tasks: Mutex::default(),
+            alone: AtomicBool::new(false),
         })
     }
 
@@ -97,8 +97,10 @@ impl JobRunner {
         assert!(self.jobs.set(jobs).is_ok(), "the jobs are named once");
     }
 
-    /// Begins to run them, on the present runtime.
-    pub fn start(self: &Arc<Self>) {
+    /// Begins to run them, on the present runtime. Alone: no other process can be on the same store, so that whatever
+    /// lease is found there belongs to one that is gone.
+    pub fn start(self: &Arc<Self>, alone: bool) {
+        self.alone.store(alone, Ordering::Relaxed);
         let queue = Queue::start(self.clone(), self.stopping.subscribe(), self.parts.settings.grace);
         let (queue, worker) = queue;
         let looking = tokio::spawn(self.clone().look_out(queue));
@@ -163,8 +165,9 @@ impl JobRunner {
     }
 
     fn is_free(&self, name: &'static str, kept: &Kept) -> bool {
-        let JobRunnerSettings { alone, lease, .. } = self.parts.settings;
-        alone || self.sightings.lock().is_free(name, kept, lease, Instant::now())
+        let lease = self.parts.settings.lease;
+        self.alone.load(Ordering::Relaxed)
+            || self.sightings.lock().is_free(name, kept, lease, Instant::now())
     }
 
     /// Runs a job if it is still due and free, and writes down what became of it.

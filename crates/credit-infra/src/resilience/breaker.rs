@@ -119,6 +119,7 @@ pub struct Pass {
     breaker: Arc<Breaker>,
     generation: u64,
     began: Instant,
+    slow_after: Duration,
     finished: bool,
 }
 
@@ -171,7 +172,8 @@ impl Breaker {
     pub fn enter(self: &Arc<Self>, now: Instant) -> Result<Pass, Rejected> {
         let standing = self.standing.load(Ordering::Acquire);
         let generation = if standing & 3 == 0 { standing >> 2 } else { self.enter_with_care(now)? };
-        Ok(Pass { breaker: self.clone(), generation, began: now, finished: false })
+        let slow_after = self.settings.slow_after;
+        Ok(Pass { breaker: self.clone(), generation, began: now, slow_after, finished: false })
     }
 
     fn enter_with_care(&self, now: Instant) -> Result<u64, Rejected> {
@@ -260,6 +262,12 @@ impl Breaker {
 }
 
 impl Pass {
+    /// The same for a call that may take longer than others before it is slow.
+    pub fn slow_after(mut self, time: Duration) -> Self {
+        self.slow_after = time;
+        self
+    }
+
     /// Says what became of the call.
     pub fn finish(mut self, verdict: Verdict, now: Instant) {
         self.finished = true;
@@ -267,7 +275,7 @@ impl Pass {
     }
 
     fn is_slow(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.began) >= self.breaker.settings.slow_after
+        now.saturating_duration_since(self.began) >= self.slow_after
     }
 }
 

@@ -43,7 +43,7 @@ impl GuardSettings {
             places: 4096,
             queue: 4096,
             read_deadline: Duration::from_secs(10),
-            write_deadline: Duration::from_secs(10),
+            write_deadline: Duration::from_secs(60),
             read_retries: 0,
         }
     }
@@ -166,7 +166,11 @@ impl Guard {
         // Behind the queue: the breaker may have opened while the call waited.
         let entered = Instant::now();
         let pass = match self.breaker.enter(entered) {
-            Ok(pass) => pass,
+            Ok(pass) => match kind {
+                Kind::Read => pass,
+                // One write is large and another small: only half of what it may take is slow.
+                Kind::Write => pass.slow_after(self.settings.write_deadline / 2),
+            },
             Err(rejected) => return A::of(StoreError::Unavailable(rejected.to_string())),
         };
         let left = patience.saturating_sub(entered.saturating_duration_since(began));

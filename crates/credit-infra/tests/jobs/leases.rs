@@ -32,7 +32,7 @@ async fn of_many_processes_one_runs_a_job() {
     let world = World::new(Plan::Steps);
     let processes: Vec<Process> = (0..5).map(|_| world.process()).collect();
     for process in &processes {
-        process.runner.start();
+        process.runner.start(false);
     }
     for round in 1..=3 {
         until("it has run", async || {
@@ -55,9 +55,9 @@ async fn of_many_processes_one_runs_a_job() {
 async fn a_long_run_keeps_its_lease() {
     let world = World::new(Plan::Endless);
     let (one, two) = (world.process(), world.process());
-    one.runner.start();
+    one.runner.start(false);
     until("it runs", async || world.job.runs() == 1).await;
-    two.runner.start();
+    two.runner.start(false);
     tokio::time::sleep(LEASE * 3).await;
     assert_eq!(world.job.runs(), 1, "nobody takes a lease that is renewed");
     one.runner.stop().await;
@@ -68,9 +68,9 @@ async fn a_long_run_keeps_its_lease() {
 async fn a_process_that_lost_the_store_stops_before_another_takes_over_and_its_steps_are_not_done_twice() {
     let world = World::new(Plan::Steps);
     let (one, two) = (world.process(), world.process());
-    one.runner.start();
+    one.runner.start(false);
     until("it is under way", async || world.job.steps.lock().len() >= 2).await;
-    two.runner.start();
+    two.runner.start(false);
     let began = Instant::now();
     one.cut_off();
     until("the other one has done it", async || two.outcome("tidy").await == Some(JobOutcome::Succeeded))
@@ -90,12 +90,12 @@ async fn a_process_that_lost_the_store_stops_before_another_takes_over_and_its_s
 async fn a_clock_that_is_wrong_by_an_hour_takes_nobody_s_lease() {
     let world = World::new(Plan::Endless);
     let (one, fast, slow) = (world.process(), world.process(), world.process());
-    one.runner.start();
+    one.runner.start(false);
     until("it runs", async || world.job.runs() == 1).await;
     fast.clock.advance_seconds(3600);
     slow.clock.advance_seconds(-3600);
-    fast.runner.start();
-    slow.runner.start();
+    fast.runner.start(false);
+    slow.runner.start(false);
     tokio::time::sleep(LEASE * 2).await;
     assert_eq!(world.job.runs(), 1);
     for process in [one, fast, slow] {
@@ -114,7 +114,7 @@ async fn a_run_whose_process_went_away_is_told_as_stopped() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let gone = Process::on(&store, &ids, std::slice::from_ref(&job));
-            gone.runner.start();
+            gone.runner.start(false);
             until("it runs", async || job.runs() == 1).await;
         });
     })
@@ -123,10 +123,34 @@ async fn a_run_whose_process_went_away_is_told_as_stopped() {
     *world.job.plan.lock() = Plan::Quick;
     let heir = world.process();
     assert!(heir.status("tidy").await.running_since.is_some());
-    heir.runner.start();
+    heir.runner.start(false);
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(world.job.runs(), 1, "not before the lease is over");
     until("it has run", async || heir.outcome("tidy").await == Some(JobOutcome::Succeeded)).await;
     assert_eq!(world.job.runs(), 2);
+    heir.runner.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_alone_on_its_store_waits_for_nobody() {
+    let world = World::new(Plan::Endless);
+    let store = world.store.clone();
+    let (job, ids) = (world.job.clone(), world.ids.clone());
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let gone = Process::on(&store, &ids, std::slice::from_ref(&job));
+            gone.runner.start(true);
+            until("it runs", async || job.runs() == 1).await;
+        });
+    })
+    .join()
+    .expect("it ends");
+    *world.job.plan.lock() = Plan::Quick;
+    let heir = world.process();
+    let began = Instant::now();
+    heir.runner.start(true);
+    until("it has run", async || heir.outcome("tidy").await == Some(JobOutcome::Succeeded)).await;
+    assert!(began.elapsed() < LEASE, "{:?}", began.elapsed());
     heir.runner.stop().await;
 }

@@ -24,7 +24,7 @@ async fn a_job_runs_when_it_is_due_and_tells_what_became_of_it() {
     let (job, process) = one(Plan::Quick);
     let before = process.status("tidy").await;
     assert_eq!((before.last_run, before.next_run_at), (None, TestClock::START), "it is due");
-    process.runner.start();
+    process.runner.start(false);
     until("it has run", async || process.status("tidy").await.last_run.is_some()).await;
     let after = process.status("tidy").await;
     let run = after.last_run.expect("just seen");
@@ -42,7 +42,7 @@ async fn a_job_runs_when_it_is_due_and_tells_what_became_of_it() {
 #[tokio::test]
 async fn runs_that_were_missed_are_caught_up_by_one() {
     let (job, process) = one(Plan::Quick);
-    process.runner.start();
+    process.runner.start(false);
     until("it has run", async || process.status("tidy").await.last_run.is_some()).await;
     process.clock.advance_seconds(10 * 3600 + 5);
     until("it runs again", async || job.runs() == 2).await;
@@ -57,7 +57,7 @@ async fn runs_that_were_missed_are_caught_up_by_one() {
 async fn a_job_runs_now_when_it_is_told_to_and_once_for_all_who_tell_it() {
     let (job, process) = one(Plan::Quick);
     assert_eq!(process.runner.run_now("dance").await.expect("it answers"), None);
-    process.runner.start();
+    process.runner.start(false);
     until("it has run", async || process.status("tidy").await.last_run.is_some()).await;
     for _ in 0..3 {
         let told = process.runner.run_now("tidy").await.expect("it answers").expect("there is one");
@@ -73,7 +73,7 @@ async fn a_job_runs_now_when_it_is_told_to_and_once_for_all_who_tell_it() {
 #[tokio::test]
 async fn a_job_that_is_told_to_run_while_it_runs_runs_again_afterwards() {
     let (job, process) = one(Plan::Steps);
-    process.runner.start();
+    process.runner.start(false);
     until("it runs", async || process.status("tidy").await.running_since.is_some()).await;
     process.runner.run_now("tidy").await.expect("it answers");
     until("it runs again", async || job.runs() == 2).await;
@@ -85,7 +85,7 @@ async fn a_job_that_is_told_to_run_while_it_runs_runs_again_afterwards() {
 #[tokio::test]
 async fn a_job_that_fails_or_panics_is_told_and_tried_again_sooner() {
     let (job, process) = one(Plan::Fails);
-    process.runner.start();
+    process.runner.start(false);
     until("it has failed", async || process.outcome("tidy").await == Some(JobOutcome::Failed)).await;
     let status = process.status("tidy").await;
     assert_eq!(status.last_run.expect("just seen").detail, "no luck");
@@ -109,14 +109,14 @@ async fn a_runner_that_stops_stops_its_jobs_and_the_next_one_goes_on_where_they_
     let ids = Arc::new(CountingIds::new());
     let job = Diary::new("tidy", Plan::Steps);
     let first = Process::on(&store, &ids, std::slice::from_ref(&job));
-    first.runner.start();
+    first.runner.start(false);
     until("some steps are done", async || job.steps.lock().len() >= 3).await;
     first.runner.stop().await;
     assert_eq!(first.outcome("tidy").await, Some(JobOutcome::Stopped));
     assert!(job.steps.lock().len() < 10, "it stopped half way");
 
     let second = Process::on(&store, &ids, std::slice::from_ref(&job));
-    second.runner.start();
+    second.runner.start(false);
     until("it is done", async || second.outcome("tidy").await == Some(JobOutcome::Succeeded)).await;
     assert_eq!(*job.steps.lock(), (0..10).collect::<Vec<_>>(), "each step once");
     second.runner.stop().await;
@@ -126,7 +126,7 @@ async fn a_runner_that_stops_stops_its_jobs_and_the_next_one_goes_on_where_they_
 async fn a_job_that_takes_long_does_not_keep_another_waiting() {
     let (long, short) = (Diary::new("long", Plan::Endless), Diary::new("short", Plan::Quick));
     let process = Process::on(&Arc::default(), &Arc::new(CountingIds::new()), &[long.clone(), short.clone()]);
-    process.runner.start();
+    process.runner.start(false);
     until("the short one has run", async || short.runs() == 1 && long.runs() == 1).await;
     process.runner.stop().await;
     assert_eq!(process.outcome("long").await, Some(JobOutcome::Stopped));

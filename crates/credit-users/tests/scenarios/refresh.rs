@@ -1,8 +1,9 @@
+use credit_core::testkit::TestRun;
 use credit_users::testkit::sessions_collection;
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::world::{World, refused};
+use super::world::{World, refused};
 
 #[actix_web::test]
 async fn a_refresh_token_gives_a_new_pair_once() {
@@ -92,10 +93,28 @@ async fn sessions_that_have_expired_are_forgotten() {
     let world = World::new().await;
     let ann = world.person("ann").await;
     let id = world.me(&ann.access).await.json()["session"]["id"].as_str().expect("text").to_owned();
-    world.users.forget_expired_sessions().await.expect("up");
+    world.users.forget_expired_sessions(&TestRun::new()).await.expect("up");
     assert_eq!(world.me(&ann.access).await.status, 200);
     world.parts.clock.advance_seconds(30 * 24 * 3600 + 1);
-    world.users.forget_expired_sessions().await.expect("up");
+    world.users.forget_expired_sessions(&TestRun::new()).await.expect("up");
     let kept = world.parts.documents.get(world.app, sessions_collection(), &id).await.expect("up");
     assert!(kept.is_none());
+}
+
+#[actix_web::test]
+async fn a_sweep_that_is_stopped_forgets_nothing_more_and_the_next_one_goes_on() {
+    let world = World::new().await;
+    for name in ["ann", "bob", "eve"] {
+        world.person(name).await;
+    }
+    world.parts.clock.advance_seconds(30 * 24 * 3600 + 1);
+    let stopped = TestRun::new();
+    stopped.stop_after(2);
+    let outcome = world.users.forget_expired_sessions(&stopped).await;
+    assert_eq!(outcome, Err(credit_core::JobError::Stopped));
+    assert_eq!(
+        world.users.forget_expired_sessions(&TestRun::new()).await,
+        Ok(1),
+        "two were forgotten before"
+    );
 }

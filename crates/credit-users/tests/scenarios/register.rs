@@ -1,11 +1,12 @@
 use credit_api::testkit::TestAnswer;
+use credit_core::testkit::TestRun;
 use credit_core::{Clock, Role, Scope};
 use credit_users::testkit::{TestParts, TestWallet};
 use credit_users::{Registration, UsersSettings};
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::world::{PASSWORD, World, parts, refused, registration};
+use super::world::{PASSWORD, World, parts, refused, registration};
 
 #[actix_web::test]
 async fn a_registration_answers_the_user_with_tokens_and_its_wallet_is_there() {
@@ -108,7 +109,7 @@ async fn an_api_key_registers_users_of_its_own_application_only() {
 #[actix_web::test]
 async fn where_registration_is_closed_only_keys_with_the_scope_and_admins_register() {
     let settings = UsersSettings { registration: Registration::Closed, ..UsersSettings::default() };
-    let world = World::with(TestParts { settings, ..parts() }).await;
+    let world = World::with(TestParts { settings, ..parts().await }).await;
     refused(&world.register("ann").await, 403, "registration_closed");
     let reader = world.ask_as("reader", "POST", "/v1/auth/register", Some(json!({}))).await;
     refused(&reader, 403, "registration_closed");
@@ -168,10 +169,10 @@ async fn a_wallet_that_a_crash_left_out_is_opened_at_the_next_login_and_by_the_s
     world.parts.wallets.set_down(false);
     assert_eq!(world.login("ann", PASSWORD).await.status, 200);
     assert_eq!(world.parts.wallets.count(), 1);
-    world.users.heal_wallets().await.expect("all is up");
+    world.users.heal_wallets(&TestRun::new()).await.expect("all is up");
     assert_eq!(world.parts.wallets.count(), 1, "younger than a minute: it may be on its way");
     world.parts.clock.advance_seconds(61);
-    world.users.heal_wallets().await.expect("all is up");
+    world.users.heal_wallets(&TestRun::new()).await.expect("all is up");
     assert_eq!(world.parts.wallets.count(), 2);
     refused(&world.register("bob").await, 409, "username_taken");
 }

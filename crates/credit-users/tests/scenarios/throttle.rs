@@ -1,8 +1,9 @@
+use credit_core::testkit::TestRun;
 use credit_users::UsersSettings;
 use credit_users::testkit::{TestParts, failures_collection};
 use futures_util::future::join_all;
 
-use crate::world::{OTHER_PASSWORD, PASSWORD, World, parts, refused};
+use super::world::{OTHER_PASSWORD, PASSWORD, World, parts, refused};
 
 async fn strict(per_account: usize, per_address: usize) -> World {
     let settings = UsersSettings {
@@ -10,7 +11,7 @@ async fn strict(per_account: usize, per_address: usize) -> World {
         login_failures_per_address: per_address,
         ..UsersSettings::default()
     };
-    World::with(TestParts { settings, ..parts() }).await
+    World::with(TestParts { settings, ..parts().await }).await
 }
 
 #[actix_web::test]
@@ -101,9 +102,9 @@ async fn failures_that_count_no_more_are_forgotten() {
     world.person("ann").await;
     refused(&world.login("ann", OTHER_PASSWORD).await, 401, "invalid_credentials");
     let kept = async || world.parts.documents.apps(failures_collection()).await.expect("up").len();
-    world.users.forget_old_failures().await.expect("up");
+    world.users.forget_old_failures(&TestRun::new()).await.expect("up");
     assert_eq!(kept().await, 2);
     world.parts.clock.advance_seconds(901);
-    world.users.forget_old_failures().await.expect("up");
+    world.users.forget_old_failures(&TestRun::new()).await.expect("up");
     assert_eq!(kept().await, 0);
 }
