@@ -1,8 +1,10 @@
 //! A small blocking HTTP client that shows everything of an answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use ureq::tls::{PemItem, RootCerts, TlsConfig};
 
 /// Calls one server as one caller.
 #[derive(Clone)]
@@ -64,13 +66,20 @@ impl Answer {
 impl Client {
     /// Calls as nobody.
     pub fn nobody(base: &str) -> Self {
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(30)))
-            .max_idle_connections_per_host(300)
-            .build()
-            .new_agent();
-        Self { agent, base: base.to_owned(), credential: None }
+        Self { agent: agent(TlsConfig::default()), base: base.to_owned(), credential: None }
+    }
+
+    /// Calls as nobody over TLS, and believes nobody but who shows a certificate of this authority.
+    pub fn nobody_trusting(base: &str, authority_pem: &str) -> Self {
+        crate::pki::install_provider();
+        let trusted = ureq::tls::parse_pem(authority_pem.as_bytes())
+            .filter_map(|item| match item {
+                Ok(PemItem::Certificate(certificate)) => Some(certificate),
+                _ => None,
+            })
+            .collect();
+        let tls = TlsConfig::builder().root_certs(RootCerts::Specific(Arc::new(trusted))).build();
+        Self { agent: agent(tls), base: base.to_owned(), credential: None }
     }
 
     /// Calls as an application.
@@ -155,6 +164,16 @@ impl Client {
     pub fn post_once(&self, path: &str, key: &str, body: &Value) -> Answer {
         self.call("POST", path, &[("idempotency-key", key)], Some(body)).expect("an answer")
     }
+}
+
+fn agent(tls: TlsConfig) -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(30)))
+        .max_idle_connections_per_host(300)
+        .tls_config(tls)
+        .build()
+        .new_agent()
 }
 
 fn read(mut answer: ureq::http::Response<ureq::Body>) -> Result<Answer, String> {

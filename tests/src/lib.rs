@@ -4,5 +4,6 @@ pub mod architecture;
 pub mod client;
 pub mod contract;
 pub mod people;
+pub mod pki;
 pub mod server;
 pub mod story;

@@ -54,7 +54,7 @@ impl Server {
             }
             if let Some(credentials) = self.read_credentials() {
                 let base = credentials["base_url"].as_str().unwrap_or_default().to_owned();
-                let ready = Client::nobody(&base).call("GET", "/health/ready", &[], None);
+                let ready = self.client(&base).call("GET", "/health/ready", &[], None);
                 if ready.is_ok_and(|answer| answer.status == 200) {
                     self.credentials = credentials;
                     return Ok(());
@@ -104,7 +104,15 @@ impl Server {
 
     /// Calls as nobody.
     pub fn nobody(&self) -> Client {
-        Client::nobody(self.base())
+        self.client(self.base())
+    }
+
+    /// Over TLS it believes the authority in `authority.pem`, which whoever configured TLS put into the directory.
+    fn client(&self, base: &str) -> Client {
+        match std::fs::read_to_string(self.folder.path().join("authority.pem")) {
+            Ok(authority) => Client::nobody_trusting(base, &authority),
+            Err(_) => Client::nobody(base),
+        }
     }
 
     /// The key of the default application.

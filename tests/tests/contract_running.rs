@@ -37,7 +37,7 @@ fn files_come_before_the_environment_and_secrets_are_masked() {
         ("CREDIT_SERVER__TRUSTED_PROXIES", "10.0.0.0/8,::1"),
         ("CREDIT_CORS__ALLOWED_ORIGINS", r#"["https://a.example"]"#),
         ("CREDIT_STORE__MONGODB__URI", "mongodb://user:canary@host/db"),
-        ("CREDIT_ENCRYPTION__INDEX_KEY_FILE", place.to_str().expect("a path")),
+        ("CREDIT_ENCRYPTION__INDEX_KEYS_FILE", place.to_str().expect("a path")),
     ];
     let shown = said(&run(folder.path(), &["config", "show"], &settings));
     let line = |name: &str| shown.lines().find(|line| line.starts_with(name)).unwrap_or_default();
@@ -95,7 +95,7 @@ fn profile_prod_names_every_secret_that_it_misses() {
     for arguments in [["config", "check"].as_slice(), &["serve"]] {
         let refused = run(folder.path(), arguments, &[("CREDIT_PROFILE", "prod")]);
         assert_eq!(refused.status.code(), Some(3));
-        for named in ["auth.token_keys", "encryption.keys", "encryption.index_key", "encryption.cursor_key"] {
+        for named in ["auth.token_keys", "encryption.keys", "encryption.index_keys", "encryption.cursor_key"] {
             assert!(said(&refused).contains(named), "{}", said(&refused));
         }
     }

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use credit_core::{AppId, Scope};
 
 use crate::config::ShowFormat;
+use crate::secrets::KeySet;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -59,6 +60,12 @@ pub(crate) enum Command {
     /// Check and mend the ledger
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Look after the keys: sign, seal and find under the newest
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Look after users
+    #[command(subcommand)]
+    User(UserCommand),
     /// Look into the store
     #[command(subcommand)]
     Store(StoreCommand),
@@ -68,7 +75,7 @@ pub(crate) enum Command {
     /// Copy the store, consistent and durable, to a new directory; the service must be stopped
     #[command(after_help = "Examples:\n  credit-server backup /backups/credit-2026-11-22\n\n\
         To restore, stop the service and let data_dir be a copy of that directory. The secrets are not in it: keep\n\
-        them beside, for without encryption.keys and encryption.index_key nobody finds or reads what is personal.")]
+        them beside, for without encryption.keys and encryption.index_keys nobody finds or reads what is personal.")]
     Backup {
         /// Where to; no store may be there
         directory: PathBuf,
@@ -81,6 +88,10 @@ pub(crate) enum Command {
         /// Where it serves [default: the configured host and port]
         #[arg(long)]
         url: Option<String>,
+        /// Over TLS: believe this authority, a PEM file [default: those of the system; of the configured service on
+        /// this machine any certificate]
+        #[arg(long, value_name = "FILE")]
+        ca: Option<PathBuf>,
         /// Ask whether it is ready, not only alive
         #[arg(long)]
         ready: bool,
@@ -191,8 +202,10 @@ pub(crate) enum StoreCommand {
         Does what a start does, and nothing else: run it before a rollout. It may be run again, and by several at once.")]
     Migrate,
     /// Print as JSON what is kept: books and how far their views are, documents and bytes of each collection
-    #[command(after_help = "Examples:\n  credit-server store status\n  credit-server store status | jq .books\n\n\
-        An embedded store must be stopped; one on MongoDB may be in use.")]
+    #[command(
+        after_help = "Examples:\n  credit-server store status\n  credit-server store status | jq .books\n\n\
+        An embedded store must be stopped; one on MongoDB may be in use."
+    )]
     Status,
     /// Move everything to another store, verified at the end; the service must be stopped
     #[command(after_help = "Examples:\n  credit-server store copy --from embedded --to mongodb\n  \
@@ -229,4 +242,60 @@ pub(crate) enum Backend {
     Embedded,
     /// The one of store.mongodb
     Mongodb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Say which keys there are, by their ids, and how much is under which; an embedded store must not be in use
+    #[command(after_help = "Examples:\n  credit-server keys status\n\n\
+        \"stale\" is what is not under the newest keys: 0 when it is time to take an old key away. API keys are hashed\n\
+        again at their next use, and refresh tokens are replaced at theirs.")]
+    Status,
+    /// Put a new key in front of a set; those before it go on opening what they closed
+    #[command(after_help = "Examples:\n  credit-server keys rotate                          every set\n  \
+        credit-server keys rotate --set token --set index\n  credit-server keys rotate --keep 1                 once nothing is under the old keys\n\n\
+        Keys that profile dev made are rotated where they are, and a running service takes them up within secrets.refresh.\n\
+        Keys that come from elsewhere are printed, the new one first, to be put where they come from: the program writes\n\
+        into no vault and no file of yours. With several processes, give all of them the new key as the last one first,\n\
+        then as the first.")]
+    Rotate(KeysRotate),
+    /// Bring everything that is sealed or found by a key under the newest ones; a running service does it by itself
+    #[command(after_help = "Examples:\n  credit-server keys reencrypt\n\n\
+        It can be broken off at any moment and goes on where it was.")]
+    Reencrypt,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeysRotate {
+    /// Which set; repeat it [default: all]
+    #[arg(long = "set", value_enum, value_name = "SET")]
+    pub(crate) sets: Vec<KeySet>,
+    /// How many keys of a set stay, the new one included [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) keep: Option<u16>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Make users from a file, with the password hashes that they had elsewhere; an embedded store must not be in use
+    #[command(after_help = "Examples:\n  credit-server user import --from users.csv\n  \
+        credit-server user import --from users.ndjson --app app_0193… --errors refused.ndjson\n\n\
+        CSV has a line of names, NDJSON an object a line: username, email, password_hash (bcrypt or argon2; may be left\n\
+        out) and, in NDJSON, profile. They log in with the passwords they had, and are hashed anew at that moment. A user\n\
+        who is there already is left alone, so that an import that broke off is simply repeated. It fails if a row was\n\
+        refused.")]
+    Import(UserImport),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UserImport {
+    /// The file: .csv, .ndjson or .jsonl
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: PathBuf,
+    /// Whose they are [default: the default application]
+    #[arg(long, value_parser = parse_app)]
+    pub(crate) app: Option<AppId>,
+    /// Where refused rows are told, an object a line; written only if there is one [default: FILE.errors.ndjson]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) errors: Option<PathBuf>,
 }

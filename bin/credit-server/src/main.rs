@@ -7,6 +7,7 @@ mod config;
 mod dev_credentials;
 mod exit;
 mod first_start;
+mod key_watch;
 mod log;
 mod metrics;
 mod print;
@@ -23,7 +24,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{AdminCommand, ApiKeyCommand, Cli, Command, ConfigCommand, LedgerCommand, StoreCommand};
+use crate::cli::{
+    AdminCommand, ApiKeyCommand, Cli, Command, ConfigCommand, KeysCommand, LedgerCommand, StoreCommand,
+    UserCommand,
+};
 use crate::config::{Sources, load};
 use crate::exit::Failure;
 
@@ -44,12 +48,14 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Config(ConfigCommand::Show { format }) => commands::config::show(&sources, format),
         Command::Config(ConfigCommand::Check) => commands::config::check(&sources),
-        Command::Healthcheck { url, ready } => commands::healthcheck::run(&load(&sources)?, url, ready),
+        Command::Healthcheck { url, ca, ready } => {
+            commands::healthcheck::run(&load(&sources)?, url, ca, ready)
+        }
         Command::Completions { shell } => {
             print::text(&commands::completions::script(shell));
             Ok(())
         }
-        Command::Serve => serve::run(load(&sources)?),
+        Command::Serve => serve::run(sources),
         Command::Admin(AdminCommand::Create(wanted)) => commands::admin::create(&load(&sources)?, &wanted),
         Command::ApiKey(ApiKeyCommand::Create(wanted)) => {
             commands::api_key::create(&load(&sources)?, &wanted)
@@ -63,6 +69,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Store(StoreCommand::Migrate) => commands::store::check::migrate(&load(&sources)?),
         Command::Store(StoreCommand::Status) => commands::store::status::run(&load(&sources)?),
         Command::Store(StoreCommand::Copy(wanted)) => commands::store::copy::run(&load(&sources)?, wanted),
+        Command::Keys(KeysCommand::Status) => commands::keys::status(&load(&sources)?),
+        Command::Keys(KeysCommand::Rotate(wanted)) => commands::keys::rotate(&load(&sources)?, &wanted),
+        Command::Keys(KeysCommand::Reencrypt) => commands::keys::reencrypt(&load(&sources)?),
+        Command::User(UserCommand::Import(wanted)) => commands::user_import::run(&load(&sources)?, &wanted),
         Command::Openapi => commands::openapi::print(),
         Command::Backup { directory } => commands::backup::run(&load(&sources)?, &directory),
     }

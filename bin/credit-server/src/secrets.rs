@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use credit_core::ports::keys::SecretSource;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::config::{KeyMaterial, Settings};
 use crate::private_file;
@@ -13,22 +13,62 @@ use crate::private_file;
 pub(crate) const DEV_SECRETS: &str = "dev-secrets.json";
 
 /// Every key that the service works with. Of several, the first is the newest.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Secrets {
     pub(crate) token_keys: Vec<KeyMaterial>,
     pub(crate) encryption_keys: Vec<KeyMaterial>,
-    pub(crate) index_key: KeyMaterial,
+    pub(crate) index_keys: Vec<KeyMaterial>,
     pub(crate) cursor_key: KeyMaterial,
 }
 
-/// What profile `dev` makes where nothing is given.
+/// A set of keys that can be rotated: the newest works, the others still open what they closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum KeySet {
+    /// auth.token_keys, which sign access tokens
+    Token,
+    /// encryption.keys, which seal personal fields
+    Encryption,
+    /// encryption.index_keys, which find what is sealed and keep API keys
+    Index,
+}
+
+impl KeySet {
+    /// Its key in the configuration.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Token => "auth.token_keys",
+            Self::Encryption => "encryption.keys",
+            Self::Index => "encryption.index_keys",
+        }
+    }
+}
+
+/// What profile `dev` makes where nothing is given; of several, the first is the newest. The names are those in the
+/// file; earlier versions wrote one key of each.
 #[derive(Debug, Serialize, Deserialize)]
 #[expect(clippy::struct_field_names, reason = "the names in the file")]
 pub(crate) struct DevSecrets {
-    token_key: KeyMaterial,
-    encryption_key: KeyMaterial,
-    index_key: KeyMaterial,
+    #[serde(alias = "token_key", deserialize_with = "one_or_more")]
+    token_keys: Vec<KeyMaterial>,
+    #[serde(alias = "encryption_key", deserialize_with = "one_or_more")]
+    encryption_keys: Vec<KeyMaterial>,
+    #[serde(alias = "index_key", deserialize_with = "one_or_more")]
+    index_keys: Vec<KeyMaterial>,
     cursor_key: KeyMaterial,
+}
+
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<KeyMaterial>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMore {
+        One(KeyMaterial),
+        More(Vec<KeyMaterial>),
+    }
+    match OneOrMore::deserialize(deserializer)? {
+        OneOrMore::One(key) => Ok(vec![key]),
+        OneOrMore::More(keys) if keys.is_empty() => Err(serde::de::Error::custom("no key")),
+        OneOrMore::More(keys) => Ok(keys),
+    }
 }
 
 impl Secrets {
@@ -38,7 +78,7 @@ impl Secrets {
         let given = Given {
             token_keys: &settings.auth.token_keys,
             encryption_keys: &settings.encryption.keys,
-            index_key: settings.encryption.index_key.as_ref(),
+            index_keys: &settings.encryption.index_keys,
             cursor_key: settings.encryption.cursor_key.as_ref(),
         };
         if let Some(whole) = given.whole() {
@@ -49,7 +89,7 @@ impl Secrets {
 
     /// New ones that are kept nowhere, for work that keeps nothing either.
     pub(crate) fn fleeting(source: &dyn SecretSource) -> Self {
-        let nothing = Given { token_keys: &[], encryption_keys: &[], index_key: None, cursor_key: None };
+        let nothing = Given { token_keys: &[], encryption_keys: &[], index_keys: &[], cursor_key: None };
         nothing.completed_by(DevSecrets::made(source))
     }
 }
@@ -57,29 +97,29 @@ impl Secrets {
 struct Given<'a> {
     token_keys: &'a [KeyMaterial],
     encryption_keys: &'a [KeyMaterial],
-    index_key: Option<&'a KeyMaterial>,
+    index_keys: &'a [KeyMaterial],
     cursor_key: Option<&'a KeyMaterial>,
 }
 
 impl Given<'_> {
     fn whole(&self) -> Option<Secrets> {
-        if self.token_keys.is_empty() || self.encryption_keys.is_empty() {
+        if [self.token_keys, self.encryption_keys, self.index_keys].iter().any(|keys| keys.is_empty()) {
             return None;
         }
         Some(Secrets {
             token_keys: self.token_keys.to_vec(),
             encryption_keys: self.encryption_keys.to_vec(),
-            index_key: self.index_key?.clone(),
+            index_keys: self.index_keys.to_vec(),
             cursor_key: self.cursor_key?.clone(),
         })
     }
 
     fn completed_by(&self, made: DevSecrets) -> Secrets {
-        let or_one = |given: &[KeyMaterial], made| if given.is_empty() { vec![made] } else { given.to_vec() };
+        let or = |given: &[KeyMaterial], made| if given.is_empty() { made } else { given.to_vec() };
         Secrets {
-            token_keys: or_one(self.token_keys, made.token_key),
-            encryption_keys: or_one(self.encryption_keys, made.encryption_key),
-            index_key: self.index_key.cloned().unwrap_or(made.index_key),
+            token_keys: or(self.token_keys, made.token_keys),
+            encryption_keys: or(self.encryption_keys, made.encryption_keys),
+            index_keys: or(self.index_keys, made.index_keys),
             cursor_key: self.cursor_key.cloned().unwrap_or(made.cursor_key),
         }
     }
@@ -93,7 +133,30 @@ impl DevSecrets {
 
     /// Whether this key is one of them.
     pub(crate) fn contain(&self, key: &KeyMaterial) -> bool {
-        [&self.token_key, &self.encryption_key, &self.index_key, &self.cursor_key].contains(&key)
+        let sets = [&self.token_keys, &self.encryption_keys, &self.index_keys];
+        self.cursor_key == *key || sets.iter().any(|keys| keys.contains(key))
+    }
+
+    /// New keys in front of these sets, of each of which no more than `keep` stay; written down in one step.
+    pub(crate) fn rotate(
+        data_dir: &Path,
+        sets: &[KeySet],
+        keep: usize,
+        source: &dyn SecretSource,
+    ) -> Result<()> {
+        let _one_at_a_time = private_file::lock_directory(data_dir)?;
+        let path = data_dir.join(DEV_SECRETS);
+        let mut kept = Self::kept(data_dir).with_context(|| format!("{} cannot be read", path.display()))?;
+        for set in sets {
+            let keys = match set {
+                KeySet::Token => &mut kept.token_keys,
+                KeySet::Encryption => &mut kept.encryption_keys,
+                KeySet::Index => &mut kept.index_keys,
+            };
+            keys.insert(0, KeyMaterial::new(source.secret()));
+            keys.truncate(keep.max(1));
+        }
+        private_file::replace(&path, &serde_json::to_string_pretty(&kept)?)
     }
 
     fn kept_or_made(data_dir: &Path, source: &dyn SecretSource) -> Result<Self> {
@@ -117,7 +180,12 @@ impl DevSecrets {
 
     fn made(source: &dyn SecretSource) -> Self {
         let key = || KeyMaterial::new(source.secret());
-        Self { token_key: key(), encryption_key: key(), index_key: key(), cursor_key: key() }
+        Self {
+            token_keys: vec![key()],
+            encryption_keys: vec![key()],
+            index_keys: vec![key()],
+            cursor_key: key(),
+        }
     }
 }
 
@@ -143,18 +211,51 @@ mod tests {
         let again = Secrets::complete(&settings, &CountingSecrets::default()).expect("kept");
         assert_eq!(first.token_keys, again.token_keys);
         assert_eq!(first.encryption_keys, again.encryption_keys);
-        assert_eq!((&first.index_key, &first.cursor_key), (&again.index_key, &again.cursor_key));
-        assert_ne!(first.index_key, first.cursor_key);
+        assert_eq!((&first.index_keys, &first.cursor_key), (&again.index_keys, &again.cursor_key));
+        assert_ne!(first.index_keys[0], first.cursor_key);
     }
 
     #[test]
     fn a_given_secret_wins_and_the_others_are_made() {
         let home = tempfile::tempdir().expect("a directory");
         let given = "0123456789abcdef".repeat(4);
-        let settings = settings(home.path(), &[("CREDIT_ENCRYPTION__INDEX_KEY", &given)]);
+        let settings = settings(home.path(), &[("CREDIT_ENCRYPTION__INDEX_KEYS", &given)]);
         let secrets = Secrets::complete(&settings, &CountingSecrets::default()).expect("completed");
-        assert_eq!(Some(secrets.index_key), KeyMaterial::parse(&given));
+        assert_eq!(secrets.index_keys.first(), KeyMaterial::parse(&given).as_ref());
         assert_eq!(secrets.token_keys.len(), 1);
+    }
+
+    #[test]
+    fn a_rotation_puts_new_keys_in_front_and_keeps_as_many_as_it_is_told() {
+        let home = tempfile::tempdir().expect("a directory");
+        let settings = settings(home.path(), &[]);
+        let source = CountingSecrets::default();
+        let now = || Secrets::complete(&settings, &source).expect("kept");
+        let first = now();
+        DevSecrets::rotate(home.path(), &[KeySet::Encryption, KeySet::Index], 9, &source).expect("rotated");
+        let second = now();
+        assert_eq!(second.token_keys, first.token_keys);
+        assert_eq!(
+            (second.encryption_keys.len(), &second.encryption_keys[1]),
+            (2, &first.encryption_keys[0])
+        );
+        assert_eq!((second.index_keys.len(), &second.index_keys[1]), (2, &first.index_keys[0]));
+        DevSecrets::rotate(home.path(), &[KeySet::Encryption], 1, &source).expect("rotated");
+        let third = now().encryption_keys;
+        assert!(third.len() == 1 && !second.encryption_keys.contains(&third[0]));
+    }
+
+    #[test]
+    fn what_earlier_versions_wrote_down_is_read() {
+        let home = tempfile::tempdir().expect("a directory");
+        let key = |digit: &str| digit.repeat(64);
+        let kept = serde_json::json!({
+            "token_key": key("1"), "encryption_key": key("2"), "index_key": key("3"), "cursor_key": key("4"),
+        });
+        std::fs::write(home.path().join(DEV_SECRETS), kept.to_string()).expect("written");
+        let secrets =
+            Secrets::complete(&settings(home.path(), &[]), &CountingSecrets::default()).expect("kept");
+        assert_eq!(secrets.index_keys, [KeyMaterial::parse(&key("3")).expect("a key")]);
     }
 
     #[test]

@@ -12,10 +12,11 @@ use credit_api::RenderMetrics;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::address;
-use crate::config::{Server, Settings};
+use crate::config::{Server, Settings, Sources, load};
 use crate::dev_credentials::DevCredentials;
 use crate::exit::{Exit, Failure};
 use crate::first_start;
+use crate::key_watch::KeyWatch;
 use crate::metrics;
 use crate::street::Street;
 use crate::tls::Certificate;
@@ -28,13 +29,14 @@ const BLOCKING_THREADS: usize = 4;
 const FIRST_START_PAUSE: Duration = Duration::from_secs(1);
 
 /// Serves until a signal to stop.
-pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
+pub(crate) fn run(sources: Sources) -> Result<(), Failure> {
+    let settings = load(&sources)?;
     crate::log::start(&settings.log);
     let started = Instant::now();
-    actix_web::rt::System::new().block_on(serve(settings, started))
+    actix_web::rt::System::new().block_on(serve(sources, settings, started))
 }
 
-async fn serve(settings: Settings, started: Instant) -> Result<(), Failure> {
+async fn serve(sources: Sources, settings: Settings, started: Instant) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     // Taken first: two services on one port are told apart before either touches a store.
     let api = listen("server", &settings.server.host, settings.server.port, settings.server.backlog)?;
@@ -53,6 +55,8 @@ async fn serve(settings: Settings, started: Instant) -> Result<(), Failure> {
     let api = serve_api(&settings.server, api, certificate.as_ref(), &service, &street)?;
     let scrapes = serve_metrics(scrapes, &service, &collected)?;
 
+    let watch = KeyWatch::new(sources, service.clone());
+    actix_web::rt::spawn(watch.keep_fresh(settings.secrets_refresh));
     let ended = tokio::select! {
         ready = get_ready(&settings, &service, api_address, metrics_address, started) => match ready {
             Ok(()) => {
@@ -80,6 +84,7 @@ async fn get_ready(
 ) -> Result<(), Failure> {
     service.reach_store().await?;
     service.manager.initialise().await;
+    service.jobs.start(!service.adapters.journal.is_shared());
     let watched = service.clone();
     actix_web::rt::spawn(async move { watched.manager.watch().await });
     let base_url = address::base_url(api, settings.server.tls.is_some());
@@ -188,6 +193,7 @@ async fn stop(api: &ServerHandle, scrapes: &ServerHandle, service: &Service, sig
         () = api.stop(true) => {}
         () = signals.next() => tracing::warn!("in a hurry: calls in flight are left without an answer"),
     }
+    service.jobs.stop().await;
     // What calls in flight have handed to the ledger is kept all the same.
     service.manager.shut_down().await;
     if let Err(error) = service.close().await {

@@ -363,7 +363,7 @@ fn metrics_are_on_their_own_port_and_logs_are_json_off_a_terminal() {
 
 #[test]
 fn profile_prod_starts_with_its_own_secrets_and_makes_the_first_admin_alone() {
-    let keys = ["AUTH__TOKEN_KEYS", "ENCRYPTION__KEYS", "ENCRYPTION__INDEX_KEY", "ENCRYPTION__CURSOR_KEY"];
+    let keys = ["AUTH__TOKEN_KEYS", "ENCRYPTION__KEYS", "ENCRYPTION__INDEX_KEYS", "ENCRYPTION__CURSOR_KEY"];
     let mut place = Place::new().with(&[("CREDIT_PROFILE", "prod"), ("CREDIT_SERVER__PORT", "0")]);
     assert_eq!(place.run(&[]).status.code(), Some(3));
     for (seed, name) in (1_u8..).zip(keys) {

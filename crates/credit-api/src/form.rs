@@ -499,6 +499,14 @@ impl Metadata {
     const PAIRS: usize = 50;
     const NAME: usize = 64;
     const VALUE: usize = 512;
+
+    /// Whether it is within its bounds, for what was not read from a form.
+    pub fn is_bounded(&self) -> bool {
+        let fits = |(name, value): (&String, &String)| {
+            (1..=Self::NAME).contains(&name.chars().count()) && value.chars().count() <= Self::VALUE
+        };
+        self.0.len() <= Self::PAIRS && self.0.iter().all(fits)
+    }
 }
 
 impl FormValue for Metadata {

@@ -105,7 +105,34 @@ impl Passwords for ArgonPasswords {
     ) -> Result<PasswordVerdict, PasswordsBusy> {
         self.run(move |work| work.verify(&password, kept.as_deref())).await
     }
+
+    fn is_hash(&self, text: &str) -> bool {
+        if text.starts_with("$2") {
+            let cost = text.parse::<bcrypt::HashParts>().map(|parts| parts.get_cost());
+            return text.len() == BCRYPT_LENGTH
+                && cost.is_ok_and(|cost| (4..=MOST_BCRYPT_COST).contains(&cost));
+        }
+        let Ok(hash) = PasswordHash::new(text) else { return false };
+        let family = [Algorithm::Argon2id, Algorithm::Argon2i, Algorithm::Argon2d];
+        let known = family.iter().any(|kind| kind.ident() == hash.algorithm)
+            && hash.salt.is_some()
+            && hash.hash.is_some();
+        known
+            && Params::try_from(&hash).is_ok_and(|cost| {
+                cost.m_cost() <= MOST_MEMORY_KIB
+                    && cost.t_cost() <= MOST_ITERATIONS
+                    && cost.p_cost() <= MOST_LANES
+            })
+    }
 }
+
+/// How long a bcrypt hash is in its text form.
+const BCRYPT_LENGTH: usize = 60;
+/// What a hash from elsewhere may cost: a login would take longer than its caller waits, or memory that others need.
+const MOST_BCRYPT_COST: u32 = 15;
+const MOST_MEMORY_KIB: u32 = 256 * 1024;
+const MOST_ITERATIONS: u32 = 32;
+const MOST_LANES: u32 = 16;
 
 impl Work {
     fn hash(&self, password: &SecretString) -> String {
@@ -213,6 +240,25 @@ mod tests {
         assert!(first.is_ok() && second.is_ok());
         assert_eq!(third, Err(PasswordsBusy));
         assert!(hash().await.is_ok());
+    }
+
+    #[test]
+    fn a_hash_from_elsewhere_is_known_by_its_form_and_bearable() {
+        let passwords = passwords(cheap());
+        let bcrypt = bcrypt::hash("correct horse", 4).expect("a hash");
+        let argon = passwords.work.decoy.clone();
+        for good in [&bcrypt, &bcrypt.replacen("$2b$", "$2y$", 1), &argon] {
+            assert!(passwords.is_hash(good), "{good}");
+        }
+        let dear = bcrypt.replacen("$04$", "$31$", 1);
+        for bad in ["", "correct horse", "$2b$", &bcrypt[..59], &dear, "5f4dcc3b5aa765d61d8327deb882cf99"] {
+            assert!(!passwords.is_hash(bad), "{bad}");
+        }
+        let greedy = argon.replacen("m=", "m=9", 1).replacen("m=9", "m=99999", 1);
+        assert!(!passwords.is_hash(&greedy), "{greedy}");
+        assert!(!passwords.is_hash(
+            "$scrypt$ln=16,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E"
+        ));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Doubles, and a house with this module on in-memory ports.
 
+use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -134,6 +135,8 @@ pub struct TestParts {
     pub settings: UsersSettings,
     /// New ids.
     pub ids: Arc<CountingIds>,
+    /// What has to be kept as long as the store is used.
+    pub alive: Arc<dyn Any + Send + Sync>,
 }
 
 impl Default for TestParts {
@@ -155,6 +158,7 @@ impl TestParts {
             passwords: Arc::new(PlainPasswords),
             settings: UsersSettings::default(),
             ids,
+            alive: Arc::new(()),
         }
     }
 
@@ -196,6 +200,7 @@ impl TestParts {
             })),
             probes: Vec::new(),
             ledger: None,
+            jobs: None,
         });
         let builder = TestHouse::with(vec![Arc::new(connection_api), Arc::new(module)])
             .tokens(users.clone())

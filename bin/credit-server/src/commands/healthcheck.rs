@@ -1,6 +1,7 @@
 //! `healthcheck`
 
 use std::net::ToSocketAddrs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,14 +17,19 @@ use crate::print;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Asks a running service. It fails unless the answer is `200` in time.
-pub(crate) fn run(settings: &Settings, url: Option<String>, ready: bool) -> Result<(), Failure> {
+pub(crate) fn run(
+    settings: &Settings,
+    url: Option<String>,
+    ca: Option<PathBuf>,
+    ready: bool,
+) -> Result<(), Failure> {
     let (base, is_own) = match url {
         Some(url) => (url, false),
         None => (configured(settings)?, true),
     };
     let url = format!("{}/health/{}", base.trim_end_matches('/'), if ready { "ready" } else { "live" });
     let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).proxy(None);
-    let agent: ureq::Agent = config.tls_config(tls(settings, is_own)?).build().into();
+    let agent: ureq::Agent = config.tls_config(tls(is_own, ca.as_deref())?).build().into();
     match agent.get(&url).call() {
         Ok(answer) if answer.status() == 200 => {
             print::text(if ready { "ready\n" } else { "live\n" });
@@ -35,16 +41,13 @@ pub(crate) fn run(settings: &Settings, url: Option<String>, ready: bool) -> Resu
 }
 
 /// Whom it believes over TLS. A service on this machine is reached by an address, which is not what its certificate is
-/// for; nothing secret is sent, and the answer is yes or no. One that is named shows a certificate of `server.tls.cert`
-/// or of one that it was issued by.
-fn tls(settings: &Settings, is_own: bool) -> anyhow::Result<TlsConfig> {
-    let config = TlsConfig::builder();
-    let Some(tls) = settings.server.tls.as_ref().filter(|_| !is_own) else {
-        return Ok(config.disable_verification(is_own).build());
-    };
-    let read = std::fs::read(&tls.cert);
-    let chain = read.with_context(|| format!("server.tls.cert: {} cannot be read", tls.cert.display()))?;
-    let known: Vec<_> = ureq::tls::parse_pem(&chain)
+/// for; nothing secret is sent, and the answer is yes or no. One that is named shows a certificate of `ca`, or else of an
+/// authority that this system believes.
+fn tls(is_own: bool, ca: Option<&Path>) -> anyhow::Result<TlsConfig> {
+    let config = TlsConfig::builder().disable_verification(is_own);
+    let Some(ca) = ca else { return Ok(config.root_certs(RootCerts::PlatformVerifier).build()) };
+    let pem = std::fs::read(ca).with_context(|| format!("{} cannot be read", ca.display()))?;
+    let known: Vec<_> = ureq::tls::parse_pem(&pem)
         .filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(certificate),
             _ => None,

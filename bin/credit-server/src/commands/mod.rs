@@ -6,10 +6,12 @@ pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod healthcheck;
+pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod openapi;
 mod side;
 pub(crate) mod store;
+pub(crate) mod user_import;
 
 use anyhow::{Context, Result};
 

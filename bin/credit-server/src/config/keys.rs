@@ -122,6 +122,8 @@ pub(crate) const KEYS: &[Key] = &[
     key("cache.backend", Kind::Choice(&["memory", "redis"]), Some("memory")),
     key("cache.redis.url", Kind::SecretText, None),
     key("secrets.backend", Kind::Choice(&["none", "vault"]), Some("none")),
+    // How often secrets are read again where they come from, so that rotated keys take effect without a restart.
+    key("secrets.refresh", Kind::Length { low: 1, high: DAY }, Some("30s")),
     key("secrets.vault.address", Kind::Text, None),
     key("secrets.vault.auth", Kind::Text, None),
     key("secrets.vault.mount", Kind::Text, None),
@@ -134,12 +136,16 @@ pub(crate) const KEYS: &[Key] = &[
     key("auth.login_failures_per_account", Kind::Whole { low: 1, high: 1_000_000 }, Some("10")),
     key("auth.login_failures_per_address", Kind::Whole { low: 1, high: 1_000_000 }, Some("100")),
     key("auth.login_failures_window", Kind::Length { low: 1, high: DAY }, Some("15m")),
+    // What hashing a password costs (Argon2id): memory in KiB, passes, lanes. Weaker hashes are made anew at login.
+    key("auth.password.memory", Kind::Whole { low: 8, high: 4_194_304 }, Some("19456")),
+    key("auth.password.iterations", Kind::Whole { low: 1, high: 1000 }, Some("2")),
+    key("auth.password.parallelism", Kind::Whole { low: 1, high: 64 }, Some("1")),
     // Sign access tokens (Ed25519).
     key("auth.token_keys", Kind::SecretKeys, None),
     // Encrypt personal fields (Fernet).
     key("encryption.keys", Kind::SecretKeys, None),
-    // Finds what is encrypted, and keeps API keys: with another one nothing is found any more.
-    key("encryption.index_key", Kind::SecretKey, None),
+    // Find what is encrypted, and keep API keys and refresh tokens: what was kept under a key that is gone is not found.
+    key("encryption.index_keys", Kind::SecretKeys, None),
     // Seals cursors: with another one, pages that are being turned begin anew.
     key("encryption.cursor_key", Kind::SecretKey, None),
     // The general limits come in a later version; this one has the login limits of `auth`, which it leaves alone.

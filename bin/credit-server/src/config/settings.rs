@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::fault::{Fault, Faults};
 use super::key_material::KeyMaterial;
 use super::layers::{Judged, Layers};
-use super::store::{self, Store};
+use super::store::{self, Mongodb, Store};
 use super::tls::{self, Tls};
 use super::value::Setting;
 use crate::secrets::{DEV_SECRETS, DevSecrets};
@@ -22,8 +22,12 @@ pub(crate) struct Settings {
     pub(crate) server: Server,
     pub(crate) metrics: Metrics,
     pub(crate) store: Store,
+    /// There if it is the store, and wherever else it was given.
+    pub(crate) mongodb: Option<Mongodb>,
     pub(crate) auth: Auth,
     pub(crate) encryption: Encryption,
+    /// How often secrets are read again.
+    pub(crate) secrets_refresh: Duration,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) log: Log,
     pub(crate) modules: Vec<String>,
@@ -77,8 +81,17 @@ pub(crate) struct Auth {
     pub(crate) login_failures_per_account: u32,
     pub(crate) login_failures_per_address: u32,
     pub(crate) login_failures_window: Duration,
+    pub(crate) password: PasswordWork,
     /// Newest first; empty if not given.
     pub(crate) token_keys: Vec<KeyMaterial>,
+}
+
+/// What hashing a password costs: Argon2id, memory in KiB.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PasswordWork {
+    pub(crate) memory: u32,
+    pub(crate) iterations: u32,
+    pub(crate) parallelism: u32,
 }
 
 /// The keys of what is kept.
@@ -86,7 +99,8 @@ pub(crate) struct Auth {
 pub(crate) struct Encryption {
     /// Newest first; empty if not given.
     pub(crate) keys: Vec<KeyMaterial>,
-    pub(crate) index_key: Option<KeyMaterial>,
+    /// Newest first; empty if not given.
+    pub(crate) index_keys: Vec<KeyMaterial>,
     pub(crate) cursor_key: Option<KeyMaterial>,
 }
 
@@ -123,7 +137,7 @@ pub(crate) struct Bootstrap {
 
 /// The secrets that every deployment needs; `dev` makes them.
 pub(crate) const REQUIRED_SECRETS: [&str; 4] =
-    ["auth.token_keys", "encryption.keys", "encryption.index_key", "encryption.cursor_key"];
+    ["auth.token_keys", "encryption.keys", "encryption.index_keys", "encryption.cursor_key"];
 
 impl Layers {
     /// The settings, or every fault at once.
@@ -165,10 +179,7 @@ pub(super) fn origin(judged: &JudgedKeys, path: &str) -> Option<String> {
 
 /// What the contract names and this version has not: refused, never silently something else.
 fn refuse_later_versions(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
-    let later = [
-        ("cache.backend", "redis", "memory"),
-        ("secrets.backend", "vault", "none"),
-    ];
+    let later = [("cache.backend", "redis", "memory"), ("secrets.backend", "vault", "none")];
     for (path, choice, instead) in later {
         if text(judged, path) == Some(choice) {
             let complaint = format!("{choice} is not in this version yet; use {instead}");
@@ -349,11 +360,16 @@ impl Values {
                 host: self.text("metrics.host").unwrap_or_default(),
                 port: self.whole("metrics.port"),
             },
-            store: Store::of(&mut self),
+            store: match self.text("store.backend").as_deref() {
+                Some("mongodb") => Store::Mongodb,
+                _ => Store::Embedded,
+            },
+            mongodb: Mongodb::of(&mut self),
             auth: self.auth(),
+            secrets_refresh: self.length("secrets.refresh"),
             encryption: Encryption {
                 keys: self.keys("encryption.keys"),
-                index_key: self.keys("encryption.index_key").pop(),
+                index_keys: self.keys("encryption.index_keys"),
                 cursor_key: self.keys("encryption.cursor_key").pop(),
             },
             allowed_origins: self.list("cors.allowed_origins"),
@@ -400,6 +416,11 @@ impl Values {
             login_failures_per_account: self.whole("auth.login_failures_per_account"),
             login_failures_per_address: self.whole("auth.login_failures_per_address"),
             login_failures_window: self.length("auth.login_failures_window"),
+            password: PasswordWork {
+                memory: self.whole("auth.password.memory"),
+                iterations: self.whole("auth.password.iterations"),
+                parallelism: self.whole("auth.password.parallelism"),
+            },
             token_keys: self.keys("auth.token_keys"),
         }
     }

@@ -241,7 +241,7 @@ fn a_secret_given_twice_or_by_a_file_that_is_not_there_is_a_fault() {
     let world = World::new()
         .env("CREDIT_AUTH__TOKEN_KEYS", &random(1))
         .env("CREDIT_AUTH__TOKEN_KEYS_FILE", "token.txt")
-        .env("CREDIT_ENCRYPTION__INDEX_KEY_FILE", "does-not-exist.txt");
+        .env("CREDIT_ENCRYPTION__INDEX_KEYS_FILE", "does-not-exist.txt");
     let faults = world.faults();
     assert_eq!(faults.len(), 2, "{faults:?}");
     assert!(faults[0].contains("auth.token_keys is given too"), "{faults:?}");
@@ -254,7 +254,7 @@ fn a_secret_is_never_printed_not_even_when_it_is_wrong() {
     let file = world.write("cursor", "hunter2-in-a-file");
     let world = world
         .env("CREDIT_ENCRYPTION__KEYS", "hunter2-in-a-list,hunter2-again")
-        .env("CREDIT_ENCRYPTION__INDEX_KEY", "hunter2")
+        .env("CREDIT_ENCRYPTION__INDEX_KEYS", "hunter2")
         .env("CREDIT_ENCRYPTION__CURSOR_KEY_FILE", &file.display().to_string())
         .env("CREDIT_STORE__MONGODB__URI", "mongodb://root:hunter2@db")
         .file("a.json", r#"{"bootstrap": {"admin_password": {"hunter2": "hunter2"}}, "encryption": {"index_ky": "hunter2"}}"#);
@@ -302,7 +302,7 @@ fn profile_prod_refuses_samples_and_takes_random_secrets() {
             .env("CREDIT_PROFILE", "prod")
             .env("CREDIT_AUTH__TOKEN_KEYS", token)
             .env("CREDIT_ENCRYPTION__KEYS", &random(2))
-            .env("CREDIT_ENCRYPTION__INDEX_KEY", &random(3))
+            .env("CREDIT_ENCRYPTION__INDEX_KEYS", &random(3))
             .env("CREDIT_ENCRYPTION__CURSOR_KEY", &random(4))
             .env("CREDIT_BOOTSTRAP__ADMIN_USERNAME", "root")
             .env("CREDIT_BOOTSTRAP__ADMIN_EMAIL", "root@shop.example")
@@ -344,7 +344,7 @@ fn profile_prod_refuses_what_profile_dev_generated() {
         .env("CREDIT_DATA_DIR", &data_dir)
         .env("CREDIT_AUTH__TOKEN_KEYS", &random(1))
         .env("CREDIT_ENCRYPTION__KEYS", &format!("{},{}", random(12), random(2)))
-        .env("CREDIT_ENCRYPTION__INDEX_KEY", &random(13))
+        .env("CREDIT_ENCRYPTION__INDEX_KEYS", &random(13))
         .env("CREDIT_ENCRYPTION__CURSOR_KEY", &random(14))
         .faults();
     assert_eq!(faults.len(), 2, "{faults:?}");
@@ -354,11 +354,11 @@ fn profile_prod_refuses_what_profile_dev_generated() {
 #[test]
 fn one_key_for_two_purposes_is_refused() {
     let faults = World::new()
-        .env("CREDIT_ENCRYPTION__INDEX_KEY", &random(3))
+        .env("CREDIT_ENCRYPTION__INDEX_KEYS", &random(3))
         .env("CREDIT_ENCRYPTION__CURSOR_KEY", &random(3))
         .faults();
     assert_eq!(faults.len(), 1, "{faults:?}");
-    assert!(faults[0].contains("is the same key as encryption.index_key"), "{faults:?}");
+    assert!(faults[0].contains("is the same key as encryption.index_keys"), "{faults:?}");
 }
 
 #[test]
@@ -389,8 +389,8 @@ fn mongodb_needs_a_connection_string_and_a_database_that_can_be_one() {
     assert!(!faults.join("\n").contains("hunter2"), "{faults:?}");
     let settings = mongodb().env("CREDIT_STORE__MONGODB__URI", "mongodb://root:hunter2@db").settings();
     assert!(!format!("{settings:?}").contains("hunter2"));
-    let Store::Mongodb(mongodb) = settings.store else { panic!("{:?}", settings.store) };
-    assert_eq!(mongodb.database, "credit");
+    assert_eq!(settings.store, Store::Mongodb);
+    assert_eq!(settings.mongodb.map(|mongodb| mongodb.database).as_deref(), Some("credit"));
 }
 
 #[test]

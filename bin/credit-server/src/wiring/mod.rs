@@ -24,9 +24,9 @@ use credit_wallet::ledger::{Ledger, LedgerParts, LedgerSettings};
 use credit_wallet::service::{Auditor, Counter, CounterParts};
 
 use self::adapters::Adapters;
+pub(crate) use self::late::Ports;
 use self::runtime::LedgerRuntime;
 use self::store::Keeper;
-pub(crate) use self::late::Ports;
 pub(crate) use self::store::open_embedded;
 use crate::config::{Auth, Settings};
 use crate::exit::{Exit, Failure};

@@ -32,4 +32,10 @@ pub trait Passwords: Send + Sync {
         password: SecretString,
         kept: Option<String>,
     ) -> Result<PasswordVerdict, PasswordsBusy>;
+
+    /// Whether a text that somebody else made is a hash that [`verify`](Self::verify) can compare with at a bearable
+    /// cost.
+    fn is_hash(&self, text: &str) -> bool {
+        !text.is_empty()
+    }
 }
