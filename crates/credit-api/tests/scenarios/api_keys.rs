@@ -153,7 +153,8 @@ async fn a_deleted_key_stops_at_once_with_all_its_secrets() {
 async fn a_key_deleted_by_another_process_stops_within_a_second() {
     let stores = crate::stores().await;
     let documents = || stores.documents.clone();
-    let here = Builder::default().neighbour(Arc::new(Probe)).documents(documents(), stores.clone()).open().await;
+    let here =
+        Builder::default().neighbour(Arc::new(Probe)).documents(documents(), stores.clone()).open().await;
     let there = Builder::default().documents(documents(), stores.clone()).open().await;
     let app = here.new_app("shop").await;
     let (id, secret) = here.new_key(&app, &["users:read"]).await;

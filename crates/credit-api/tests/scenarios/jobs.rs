@@ -82,7 +82,8 @@ async fn the_list_of_jobs_goes_on_behind_its_cursor() {
 #[actix_web::test]
 async fn an_admin_runs_a_job_now_and_one_that_does_not_exist_is_not_found() {
     let world = world().await;
-    let told = world.house.call("POST", "/v1/jobs/dust/run", &[("authorization", &bearer(ADMIN))], None).await;
+    let told =
+        world.house.call("POST", "/v1/jobs/dust/run", &[("authorization", &bearer(ADMIN))], None).await;
     assert_eq!((told.status, &told.json()["next_run_at"]), (202, &json!("2026-01-01T00:00:00.000Z")));
     let unknown =
         world.house.call("POST", "/v1/jobs/dance/run", &[("authorization", &bearer(ADMIN))], None).await;

@@ -7,7 +7,7 @@ use credit_api::testkit::{TestAnswer, TestAuthenticator, TestHouse};
 use credit_api::{ApiKeys, ApiKeysParts, Apps, ConnectionApi, ConnectionApiParts, House, WebModule};
 use credit_core::ports::documents::Documents;
 use credit_core::testkit::{CountingIds, CountingSecrets, TestClock, TestKeyedHash, TestStores};
-use credit_core::{Jobs, AppId, Role, UserId};
+use credit_core::{AppId, Jobs, Role, UserId};
 use serde_json::{Value, json};
 
 pub(crate) const ADMIN: &str = "admin";

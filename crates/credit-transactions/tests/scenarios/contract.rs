@@ -3,7 +3,7 @@
 use credit_core::Clock;
 use serde_json::{Value, json};
 
-use crate::world::{
+use super::world::{
     ADMIN, ANN, ANN_ID, BOB, BOB_ID, OTHER_TILL, READER, STRANGER, SUPPORT, TILL, World, spend, text,
 };
 
@@ -184,7 +184,7 @@ async fn what_is_no_json_object_of_ours_does_not_reach_the_ledger() {
 
 #[actix_web::test]
 async fn the_document_tells_the_types_apart_by_name() {
-    let document = crate::world::openapi().await;
+    let document = super::world::openapi().await;
     let post = &document["paths"]["/v1/transactions"]["post"];
     let schema = &post["requestBody"]["content"]["application/json"]["schema"];
     let mapping = schema["discriminator"]["mapping"].as_object().expect("a mapping");

@@ -3,7 +3,7 @@
 use credit_core::{Clock, MAX_AMOUNT};
 use serde_json::{Value, json};
 
-use crate::world::{ADMIN, ANN_ID, DAY, TILL, World, spend, text};
+use super::world::{ADMIN, ANN_ID, DAY, TILL, World, spend, text};
 
 #[actix_web::test]
 async fn a_grant_is_a_promotional_lot_with_its_own_times_and_priority() {

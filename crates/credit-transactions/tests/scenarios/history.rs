@@ -3,7 +3,7 @@
 use credit_core::{AssetCode, Clock};
 use serde_json::{Value, json};
 
-use crate::world::{
+use super::world::{
     ADMIN, ANN, ANN_ID, BOB, BOB_ID, DAY, OTHER_TILL, READER, STRANGER, SUPPORT, TILL, World, spend, text,
 };
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{ADMIN, ANN, ANN_ID, BOB_ID, READER, TILL, World, spend, text};
+use super::world::{ADMIN, ANN, ANN_ID, BOB_ID, READER, TILL, World, spend, text};
 
 #[actix_web::test]
 async fn the_same_key_gets_the_first_answer_byte_by_byte_and_moves_once() {

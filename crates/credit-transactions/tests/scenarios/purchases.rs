@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{ADMIN, ANN, ANN_ID, BOB_ID, DAY, OTHER_TILL, TILL, World, text};
+use super::world::{ADMIN, ANN, ANN_ID, BOB_ID, DAY, OTHER_TILL, TILL, World, text};
 use credit_core::{AssetCode, Clock};
 
 #[actix_web::test]

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::world::{BOB_ID, TILL, World, spend};
+use super::world::{BOB_ID, TILL, World, spend};
 
 #[actix_web::test]
 async fn of_two_hundred_spends_of_one_on_a_hundred_exactly_a_hundred_succeed() {

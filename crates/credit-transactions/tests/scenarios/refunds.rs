@@ -3,7 +3,7 @@
 use credit_core::Clock;
 use serde_json::{Value, json};
 
-use crate::world::{ANN, ANN_ID, BOB_ID, DAY, OTHER_TILL, READER, TILL, World, spend, text};
+use super::world::{ANN, ANN_ID, BOB_ID, DAY, OTHER_TILL, READER, TILL, World, spend, text};
 
 /// The lots that a refund credited: id and amount, in its order.
 fn credited(refund: &Value) -> Vec<(Value, i64)> {
@@ -205,7 +205,7 @@ async fn nothing_else_is_refundable() {
     });
     let passed = world.make(TILL, &body).await;
     let body = json!({ "type": "adjustment", "wallet_id": wallet, "direction": "debit", "amount": 1, "reason": "r" });
-    let adjusted = world.make(crate::world::ADMIN, &body).await;
+    let adjusted = world.make(super::world::ADMIN, &body).await;
     let spent = world.spend(&wallet, 1).await;
     let refund = world.refunded(&spent, &json!({})).await;
     for transaction in [&granted, &passed, &adjusted, &refund] {
@@ -220,7 +220,7 @@ async fn only_the_back_end_and_admins_refund_and_only_what_they_see() {
     let wallet = world.filled_wallet(50).await;
     let spent = world.spend(&wallet, 5).await;
     let path = format!("/v1/transactions/{}/refund", text(&spent["id"]));
-    for (caller, status) in [(ANN, 403), (crate::world::SUPPORT, 403), (READER, 403), (OTHER_TILL, 404)] {
+    for (caller, status) in [(ANN, 403), (super::world::SUPPORT, 403), (READER, 403), (OTHER_TILL, 404)] {
         let answer = world.call("POST", &path, caller, &[("idempotency-key", "k")], None).await;
         assert_eq!(answer.status, status, "{caller}");
     }
@@ -231,7 +231,7 @@ async fn only_the_back_end_and_admins_refund_and_only_what_they_see() {
     }
     assert_eq!(world.balance(&wallet).await, 45);
     // No body at all is an empty one.
-    let answer = world.call("POST", &path, crate::world::ADMIN, &[("idempotency-key", "k")], None).await;
+    let answer = world.call("POST", &path, super::world::ADMIN, &[("idempotency-key", "k")], None).await;
     assert_eq!((answer.status, world.balance(&wallet).await), (201, 50));
 }
 

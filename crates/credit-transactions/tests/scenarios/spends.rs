@@ -4,7 +4,7 @@ use credit_core::Clock;
 use credit_wallet::domain::WalletStatus;
 use serde_json::{Value, json};
 
-use crate::world::{ANN, ANN_ID, BOB, DAY, TILL, World, spend};
+use super::world::{ANN, ANN_ID, BOB, DAY, TILL, World, spend};
 
 #[actix_web::test]
 async fn a_spend_draws_from_the_lots_in_their_order_and_says_which() {
@@ -145,7 +145,7 @@ async fn nothing_moves_in_a_frozen_or_closed_wallet() {
     let world = World::new().await;
     let wallet = world.filled_wallet(10).await;
     let spent = world.spend(&wallet, 4).await;
-    let other = world.wallet(crate::world::BOB_ID).await;
+    let other = world.wallet(super::world::BOB_ID).await;
     world.purchase(&other, 10).await;
     world.set_status(&wallet, WalletStatus::Frozen).await;
     let transfer = |from: &str, to: &str| json!({ "type": "transfer", "source_wallet_id": from, "destination_wallet_id": to, "amount": 1 });
@@ -162,7 +162,7 @@ async fn nothing_moves_in_a_frozen_or_closed_wallet() {
         world.refuses(TILL, body, 409, "wallet_frozen").await;
     }
     let adjustment = json!({ "type": "adjustment", "wallet_id": wallet, "direction": "debit", "amount": 1, "reason": "r" });
-    world.refuses(crate::world::ADMIN, &adjustment, 409, "wallet_frozen").await;
+    world.refuses(super::world::ADMIN, &adjustment, 409, "wallet_frozen").await;
     let refund = world.refund(&spent, &json!({})).await;
     assert_eq!((refund.status, refund.code().as_str()), (409, "wallet_frozen"));
 

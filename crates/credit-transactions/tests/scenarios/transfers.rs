@@ -3,7 +3,7 @@
 use credit_core::{AssetCode, Clock};
 use serde_json::{Value, json};
 
-use crate::world::{ADMIN, ANN, ANN_ID, BOB, BOB_ID, DAY, TILL, World, text};
+use super::world::{ADMIN, ANN, ANN_ID, BOB, BOB_ID, DAY, TILL, World, text};
 
 fn transfer(source: &str, destination: &str, amount: i64) -> Value {
     json!({

@@ -63,7 +63,7 @@ struct Figures {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let ground = Ground::new().await;
+        let ground = Ground::on(crate::stores().await).await;
         assert_eq!(ground.user_of(ground.app, ANN, &[]), ANN_ID);
         assert_eq!(ground.user_of(ground.app, BOB, &[]), BOB_ID);
         ground.user_of(ground.app, ADMIN, &[Role::Admin]);
@@ -297,7 +297,7 @@ impl World {
 
 /// What the house with this module in it says of itself.
 pub(crate) async fn openapi() -> Value {
-    let ground = Ground::new().await;
+    let ground = Ground::on(crate::stores().await).await;
     let (documents, clock) = (ground.documents.clone(), ground.clock.clone());
     let ids = Arc::new(CountingIds::starting_at(1_000));
     let api_keys = Arc::new(ApiKeys::new(ApiKeysParts {
@@ -318,6 +318,7 @@ pub(crate) async fn openapi() -> Value {
         api_keys,
         probes: Vec::new(),
         ledger: None,
+        jobs: None,
     });
     let module = TransactionsModule::new(TransactionsParts { counter: ground.counter.clone() });
     let door = ground.builder(vec![Arc::new(connection), Arc::new(module)]).house(house).open().await;

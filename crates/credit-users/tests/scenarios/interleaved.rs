@@ -1,8 +1,9 @@
 //! A store that lets others go first, so that what happens at once in a test really crosses.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use credit_core::AppId;
-use credit_core::memory::MemoryDocuments;
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::{Batch, Collection, CommitError, Document, Documents, Query, Row};
 use credit_core::testkit::Dice;
@@ -10,13 +11,13 @@ use parking_lot::Mutex;
 
 /// Before and after each call, others go first up to three times: how often depends on the seed only.
 pub(crate) struct Interleaved {
-    documents: MemoryDocuments,
+    documents: Arc<dyn Documents>,
     dice: Mutex<Dice>,
 }
 
 impl Interleaved {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { documents: MemoryDocuments::new(), dice: Mutex::new(Dice::new(seed)) }
+    pub(crate) fn new(documents: Arc<dyn Documents>, seed: u64) -> Self {
+        Self { documents, dice: Mutex::new(Dice::new(seed)) }
     }
 
     async fn step_aside(&self) {

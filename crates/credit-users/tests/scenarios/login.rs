@@ -10,7 +10,7 @@ use credit_users::testkit::{TestParts, users_collection};
 use secrecy::SecretString;
 use serde_json::json;
 
-use crate::world::{OTHER_PASSWORD, PASSWORD, World, parts, refused};
+use super::world::{OTHER_PASSWORD, PASSWORD, World, parts, refused};
 
 /// Counts comparisons.
 #[derive(Default)]
@@ -51,7 +51,7 @@ async fn one_logs_in_by_name_or_address_in_any_case() {
 #[actix_web::test]
 async fn a_wrong_password_an_unknown_and_a_suspended_user_are_refused_alike_after_the_same_work() {
     let passwords = Arc::new(CountingPasswords::default());
-    let world = World::with(TestParts { passwords: passwords.clone(), ..parts() }).await;
+    let world = World::with(TestParts { passwords: passwords.clone(), ..parts().await }).await;
     let admin = world.operator("root-admin", Role::Admin).await;
     world.person("ann").await;
     let bob = world.person("bob").await;
@@ -95,7 +95,7 @@ async fn an_application_is_named_or_the_default_one() {
 #[actix_web::test]
 async fn a_hash_that_is_weaker_than_todays_is_replaced_at_login() {
     let passwords = Arc::new(CountingPasswords::default());
-    let world = World::with(TestParts { passwords: passwords.clone(), ..parts() }).await;
+    let world = World::with(TestParts { passwords: passwords.clone(), ..parts().await }).await;
     let ann = world.person("ann").await;
     let users = users_collection();
     // Only the kept hash is made stale, in place; the keys of the document stay those that the module wrote.

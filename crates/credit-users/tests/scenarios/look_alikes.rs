@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use crate::world::{PASSWORD, World, refused, registration};
+use super::world::{PASSWORD, World, refused, registration};
 
 #[actix_web::test]
 async fn a_name_that_looks_like_a_taken_one_is_taken() {

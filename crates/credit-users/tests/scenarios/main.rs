@@ -1,12 +1,11 @@
 //! The module seen from the street: every call over HTTP, on in-memory ports.
 
-mod interleaved;
-mod login;
-mod look_alikes;
-mod operators;
-mod own_account;
-mod refresh;
-mod register;
-mod throttle;
-mod users;
-mod world;
+// Told again on the real stores by the package `credit-tests`, which takes this file and has its own `stores`.
+#[path = "all.rs"]
+mod all;
+
+use credit_core::testkit::TestStores;
+
+async fn stores() -> TestStores {
+    TestStores::in_memory()
+}

@@ -2,7 +2,7 @@ use credit_core::Role;
 use futures_util::future::{join, join_all};
 use serde_json::json;
 
-use crate::world::{PASSWORD, Person, World, refused};
+use super::world::{PASSWORD, Person, World, refused};
 
 async fn set_roles(
     world: &World,

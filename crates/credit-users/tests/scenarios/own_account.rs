@@ -1,7 +1,7 @@
 use futures_util::future::{join, join_all};
 use serde_json::json;
 
-use crate::world::{OTHER_PASSWORD, PASSWORD, World, refused};
+use super::world::{OTHER_PASSWORD, PASSWORD, World, refused};
 
 #[actix_web::test]
 async fn one_sees_oneself_and_the_session_one_asks_with() {

@@ -3,7 +3,7 @@ use credit_users::testkit::{TestWallet, users_collection};
 use credit_users::{Status, UserDirectory};
 use serde_json::{Value, json};
 
-use crate::world::{PASSWORD, World, refused};
+use super::world::{PASSWORD, World, refused};
 
 #[actix_web::test]
 async fn an_application_makes_users_of_its_own() {

@@ -9,7 +9,7 @@ use credit_users::testkit::TestParts;
 use credit_users::{Email, NewPassword, NewUser, Username, Users};
 use serde_json::{Value, json};
 
-use crate::interleaved::Interleaved;
+use super::interleaved::Interleaved;
 
 pub(crate) const PASSWORD: &str = "otter-Lamp-42";
 pub(crate) const OTHER_PASSWORD: &str = "heron-Vase-77";
@@ -21,9 +21,15 @@ pub(crate) struct World {
     pub(crate) app: AppId,
 }
 
-/// Ports in memory; calls that are made at once cross.
-pub(crate) fn parts() -> TestParts {
-    TestParts::on(Arc::new(Interleaved::new(1)))
+/// Calls that are made at once cross.
+pub(crate) async fn parts() -> TestParts {
+    crossing(1).await
+}
+
+async fn crossing(seed: u64) -> TestParts {
+    let stores = crate::stores().await;
+    let documents = Arc::new(Interleaved::new(stores.documents.clone(), seed));
+    TestParts { alive: stores.alive, ..TestParts::on(documents) }
 }
 
 /// Somebody with tokens.
@@ -36,12 +42,12 @@ pub(crate) struct Person {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        Self::with(parts()).await
+        Self::with(parts().await).await
     }
 
     /// Whose calls cross as this seed says.
     pub(crate) async fn crossing(seed: u64) -> Self {
-        Self::with(TestParts::on(Arc::new(Interleaved::new(seed)))).await
+        Self::with(crossing(seed).await).await
     }
 
     pub(crate) async fn with(parts: TestParts) -> Self {

@@ -1,15 +1,15 @@
 //! A house with `wallet_module` in it.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use credit_api::testkit::{TestAnswer, TestAuthenticator, TestHouse, TestHouseBuilder};
 use credit_api::{Apps, WebModule};
-use credit_core::memory::{MemoryDocuments, MemoryJournal};
 use credit_core::ports::documents::Documents;
 use credit_core::ports::journal::Journal;
-use credit_core::testkit::{CountingIds, TestClock};
+use credit_core::testkit::{CountingIds, TestClock, TestStores};
 use credit_core::{Actor, AppId, AssetCode, Clock, IdSource, Role, Scope, UserId, WalletId};
 use serde_json::{Value, json};
 
@@ -44,21 +44,23 @@ pub struct Ground {
     /// Another one.
     pub other_app: AppId,
     people: AtomicU64,
+    alive: Arc<dyn Any + Send + Sync>,
 }
 
 impl Ground {
     /// Empty in-memory stores, two applications and nobody.
     pub async fn new() -> Self {
-        Self::on(Arc::new(MemoryJournal::new()), Arc::new(MemoryDocuments::new())).await
+        Self::on(TestStores::in_memory()).await
     }
 
     /// Over these stores.
-    pub async fn on(journal: Arc<dyn Journal>, documents: Arc<dyn Documents>) -> Self {
+    pub async fn on(stores: TestStores) -> Self {
+        let TestStores { journal, documents, alive } = stores;
         let clock = Arc::new(TestClock::new());
         let ids = Arc::new(CountingIds::new());
         let apps = Arc::new(Apps::new(documents.clone(), clock.clone(), ids.clone()));
-        let app = apps.default_app().await.expect("memory answers");
-        let other_app = apps.create("other".to_owned()).await.expect("memory answers").id;
+        let app = apps.default_app().await.expect("the store answers");
+        let other_app = apps.create("other".to_owned()).await.expect("the store answers").id;
         let users = Arc::new(KnownUsers::default());
         let counter = Counter::new(CounterParts {
             ledger: ledger(&journal, &documents, &clock, ids),
@@ -79,6 +81,7 @@ impl Ground {
             app,
             other_app,
             people: AtomicU64::new(1),
+            alive,
         }
     }
 
@@ -105,6 +108,7 @@ impl Ground {
             app: self.app,
             other_app: self.other_app,
             people: AtomicU64::new(1 << 32),
+            alive: self.alive.clone(),
         }
     }
 
@@ -188,9 +192,8 @@ pub struct WalletHouse {
 }
 
 impl WalletHouse {
-    /// This module alone, with a supporter and an admin.
-    pub async fn open() -> Self {
-        let ground = Ground::new().await;
+    /// This module alone on its ground, with a supporter and an admin.
+    pub async fn open(ground: Ground) -> Self {
         ground.user_of(ground.app, "support", &[Role::Support]);
         ground.user_of(ground.app, "admin", &[Role::Admin]);
         ground.open(Vec::new()).await

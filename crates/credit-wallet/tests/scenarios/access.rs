@@ -4,7 +4,7 @@ use credit_core::{AssetCode, Scope};
 use credit_wallet::testkit::{Caller, WalletHouse, nothing};
 use serde_json::{Value, json};
 
-use super::world::{admin, alice, hold, newest_lot, support};
+use super::world::{admin, alice, hold, house, newest_lot, support};
 
 /// A call and who gets through to it.
 struct Row {
@@ -94,7 +94,7 @@ async fn is_let_in(house: &WalletHouse, row: &Row, who: &Caller, key: usize) -> 
 
 #[actix_web::test]
 async fn every_row_lets_in_whom_the_contract_names_and_nobody_else() {
-    let house = WalletHouse::open().await;
+    let house = house().await;
     let rows = rows(&house).await;
     let mut calls = 0;
     for row in &rows {
@@ -115,7 +115,7 @@ async fn every_row_lets_in_whom_the_contract_names_and_nobody_else() {
 
 #[actix_web::test]
 async fn what_belongs_to_others_is_as_unknown_as_what_does_not_exist() {
-    let house = WalletHouse::open().await;
+    let house = house().await;
     let (_, wallet) = house.person("alice").await;
     house.ground.seed(wallet, 100).await;
     let grant = newest_lot(&house, wallet).await;
@@ -166,7 +166,7 @@ async fn what_belongs_to_others_is_as_unknown_as_what_does_not_exist() {
 
 #[actix_web::test]
 async fn an_operator_reads_everything_and_moves_nothing_that_is_not_its_own() {
-    let house = WalletHouse::open().await;
+    let house = house().await;
     let (_, wallet) = house.person("alice").await;
     house.ground.seed(wallet, 100).await;
     let hold = hold(&house, wallet, 5).await;

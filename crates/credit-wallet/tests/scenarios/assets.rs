@@ -1,14 +1,13 @@
 //! `/v1/assets`.
 
 use credit_core::Scope;
-use credit_wallet::testkit::WalletHouse;
 use serde_json::json;
 
-use super::world::{admin, column};
+use super::world::{admin, column, house};
 
 #[actix_web::test]
 async fn credit_is_always_there_and_new_assets_stand_before_it() {
-    let house = WalletHouse::open().await;
+    let house = house().await;
     let key = house.key(&[Scope::UsersRead]);
     assert_eq!(column(&house.get(&key, "/v1/assets").await, "code"), ["CREDIT"]);
     house.wait_seconds(1);
@@ -22,7 +21,7 @@ async fn credit_is_always_there_and_new_assets_stand_before_it() {
 
 #[actix_web::test]
 async fn an_asset_is_made_once() {
-    let house = WalletHouse::open().await;
+    let house = house().await;
     for code in ["CREDIT", "GOLD"] {
         house.post(&admin(), "/v1/assets", json!({ "code": code, "scale": 2 })).await;
         let again = house.post(&admin(), "/v1/assets", json!({ "code": code, "scale": 3 })).await;
@@ -36,7 +35,7 @@ async fn an_asset_is_made_once() {
 
 #[actix_web::test]
 async fn an_asset_that_is_not_one_is_refused_with_every_fault() {
-    let house = WalletHouse::open().await;
+    let house = house().await;
     for (code, scale) in [(json!("gold"), json!(19)), (json!("G"), json!(-1)), (json!(7), json!("2"))] {
         let answer = house.post(&admin(), "/v1/assets", json!({ "code": code, "scale": scale })).await;
         assert_eq!((answer.status, answer.code().as_str()), (422, "validation_failed"));
@@ -49,7 +48,7 @@ async fn an_asset_that_is_not_one_is_refused_with_every_fault() {
 
 #[actix_web::test]
 async fn assets_come_page_by_page() {
-    let house = WalletHouse::open().await;
+    let house = house().await;
     for code in ["AA", "BB", "CC"] {
         house.wait_seconds(1);
         house.post(&admin(), "/v1/assets", json!({ "code": code, "scale": 0 })).await;

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use credit_api::ports::LedgerAudit;
-use credit_core::memory::{MemoryDocuments, MemoryJournal};
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::{Batch, Write};
 use credit_core::ports::documents::{Collection, CommitError, Document, Documents, Query, Row};
+use credit_core::testkit::TestStores;
 use credit_core::{AppId, Health, Module};
 use credit_wallet::WalletModule;
 use credit_wallet::ledger::views;
@@ -78,9 +78,8 @@ async fn the_module_is_well_and_ends_when_it_is_told_to() {
 }
 
 /// Documents that stop before they list wallets, once, until something has happened.
-#[derive(Default)]
 struct Interrupted {
-    kept: MemoryDocuments,
+    kept: Arc<dyn Documents>,
     is_armed: AtomicBool,
     stopped: Notify,
     go_on: Notify,
@@ -121,8 +120,14 @@ impl Documents for Interrupted {
 
 #[actix_web::test]
 async fn what_moves_while_it_is_verified_is_not_taken_for_a_difference() {
-    let documents = Arc::new(Interrupted::default());
-    let ground = Ground::on(Arc::new(MemoryJournal::new()), documents.clone()).await;
+    let stores = crate::stores().await;
+    let documents = Arc::new(Interrupted {
+        kept: stores.documents.clone(),
+        is_armed: AtomicBool::new(false),
+        stopped: Notify::new(),
+        go_on: Notify::new(),
+    });
+    let ground = Ground::on(TestStores { documents: documents.clone(), ..stores }).await;
     let house = ground.open(Vec::new()).await;
     let (_, wallet) = house.person("alice").await;
     house.ground.seed(wallet, 100).await;

@@ -5,7 +5,7 @@ use credit_core::UserId;
 use credit_wallet::testkit::{Caller, WalletHouse};
 use serde_json::json;
 
-use super::world::{admin, alice, column, hold, support, till};
+use super::world::{admin, alice, column, hold, house, support, till};
 
 fn ids<T: ToString>(ids: impl IntoIterator<Item = T>) -> Vec<serde_json::Value> {
     ids.into_iter().map(|id| json!(id.to_string())).collect()
@@ -24,7 +24,7 @@ async fn all_pages(house: &WalletHouse, who: &Caller, path: &str) -> Vec<serde_j
 
 #[actix_web::test]
 async fn each_caller_lists_the_wallets_that_it_sees_newest_first() {
-    let house = WalletHouse::open().await;
+    let house = house().await;
     let (alice_id, first) = house.person("alice").await;
     let (bob_id, second) = house.person("bob").await;
     house.wait_seconds(1);
@@ -44,7 +44,7 @@ async fn each_caller_lists_the_wallets_that_it_sees_newest_first() {
 
 #[actix_web::test]
 async fn wallets_are_filtered_by_asset_and_status() {
-    let house = WalletHouse::open().await;
+    let house = house().await;
     let (alice_id, first) = house.person("alice").await;
     house.post(&admin(), "/v1/assets", json!({ "code": "GOLD", "scale": 2 })).await;
     let gold =
@@ -67,7 +67,7 @@ async fn wallets_are_filtered_by_asset_and_status() {
 
 #[actix_web::test]
 async fn pages_over_all_applications_hold_every_wallet_once() {
-    let house = WalletHouse::open().await;
+    let house = house().await;
     let mut wallets = Vec::new();
     for number in 0..9 {
         let app = if number % 2 == 0 { house.ground.app } else { house.ground.other_app };
@@ -88,7 +88,7 @@ async fn pages_over_all_applications_hold_every_wallet_once() {
 
 #[actix_web::test]
 async fn a_cursor_belongs_to_its_list_its_filters_and_its_caller() {
-    let house = WalletHouse::open().await;
+    let house = house().await;
     for name in ["alice", "bob"] {
         house.person(name).await;
     }
@@ -108,7 +108,7 @@ async fn a_cursor_belongs_to_its_list_its_filters_and_its_caller() {
 
 #[actix_web::test]
 async fn holds_are_listed_by_wallet_and_state_to_whom_they_concern() {
-    let house = WalletHouse::open().await;
+    let house = house().await;
     let (_, first) = house.person("alice").await;
     let (_, second) = house.person("bob").await;
     let mut holds = Vec::new();

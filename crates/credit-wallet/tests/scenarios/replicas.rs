@@ -1,12 +1,6 @@
 //! Several processes on one store, and a process that comes back.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use credit_api::ports::LedgerAudit;
-use credit_core::memory::{MemoryDocuments, MemoryJournal};
-use credit_core::ports::StoreError;
-use credit_core::ports::journal::{Appended, BookId, Group, Journal, Sequence};
 use credit_core::{Module, WalletId};
 use credit_wallet::WalletModule;
 use credit_wallet::testkit::{Ground, WalletHouse, nothing};
@@ -15,35 +9,8 @@ use serde_json::json;
 
 use super::world::{alice, column};
 
-#[derive(Default)]
-struct Shared(MemoryJournal);
-
-#[async_trait]
-impl Journal for Shared {
-    async fn append(&self, book: BookId, sequence: Sequence, group: Group) -> Result<Appended, StoreError> {
-        self.0.append(book, sequence, group).await
-    }
-    async fn read(
-        &self,
-        book: BookId,
-        from: Sequence,
-        limit: usize,
-    ) -> Result<Vec<(Sequence, Group)>, StoreError> {
-        self.0.read(book, from, limit).await
-    }
-    async fn head(&self, book: BookId) -> Result<Sequence, StoreError> {
-        self.0.head(book).await
-    }
-    async fn books(&self) -> Result<Vec<BookId>, StoreError> {
-        self.0.books().await
-    }
-    fn is_shared(&self) -> bool {
-        true
-    }
-}
-
 async fn two_replicas() -> (WalletHouse, WalletHouse, WalletId) {
-    let ground = Ground::on(Arc::new(Shared::default()), Arc::new(MemoryDocuments::new())).await;
+    let ground = Ground::on(crate::shared_stores().await).await;
     let second = ground.replica().open(Vec::new()).await;
     let first = ground.open(Vec::new()).await;
     let (_, wallet) = first.person("alice").await;
@@ -95,7 +62,7 @@ async fn replicas_that_race_for_one_wallet_overspend_nothing() {
 
 #[actix_web::test]
 async fn a_process_that_comes_back_knows_everything_it_answered() {
-    let ground = Ground::new().await;
+    let ground = Ground::on(crate::stores().await).await;
     let successor = ground.replica();
     let house = ground.open(Vec::new()).await;
     let (_, wallet) = house.person("alice").await;

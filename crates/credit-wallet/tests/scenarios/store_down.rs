@@ -4,17 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use credit_core::memory::{MemoryDocuments, MemoryJournal};
 use credit_core::ports::StoreError;
 use credit_core::ports::journal::{Appended, BookId, Group, Journal, Sequence};
+use credit_core::testkit::TestStores;
 use credit_wallet::testkit::Ground;
 use serde_json::json;
 
 use super::world::alice;
 
-#[derive(Default)]
 struct Unreachable {
-    kept: MemoryJournal,
+    kept: Arc<dyn Journal>,
     is_down: AtomicBool,
 }
 
@@ -41,14 +40,15 @@ impl Journal for Unreachable {
         self.kept.books().await
     }
     fn is_shared(&self) -> bool {
-        false
+        self.kept.is_shared()
     }
 }
 
 #[actix_web::test]
 async fn a_call_that_cannot_be_kept_moves_nothing_and_succeeds_later_with_the_same_key() {
-    let journal = Arc::new(Unreachable::default());
-    let house = Ground::on(journal.clone(), Arc::new(MemoryDocuments::new())).await.open(Vec::new()).await;
+    let stores = crate::stores().await;
+    let journal = Arc::new(Unreachable { kept: stores.journal.clone(), is_down: AtomicBool::new(false) });
+    let house = Ground::on(TestStores { journal: journal.clone(), ..stores }).await.open(Vec::new()).await;
     let (_, wallet) = house.person("alice").await;
     house.ground.seed(wallet, 100).await;
     let before = house.look(wallet).await;

@@ -1,14 +1,14 @@
 //! Wallets themselves.
 
 use credit_core::{AssetCode, UserId};
-use credit_wallet::testkit::{WalletHouse, nothing};
+use credit_wallet::testkit::nothing;
 use serde_json::json;
 
-use super::world::{admin, alice_with, assert_refused, hold, support, till};
+use super::world::{admin, alice_with, assert_refused, hold, house, support, till};
 
 #[actix_web::test]
 async fn a_wallet_is_opened_empty_for_a_user_of_the_application() {
-    let house = WalletHouse::open().await;
+    let house = house().await;
     let dora = house.ground.user_of(house.ground.app, "dora", &[]);
     let body = json!({ "user_id": dora, "metadata": { "plan": "gold" } });
     let made = house.post(&till(&house), "/v1/wallets", body).await;
@@ -29,7 +29,7 @@ async fn a_wallet_is_opened_empty_for_a_user_of_the_application() {
 
 #[actix_web::test]
 async fn a_user_has_one_wallet_for_each_asset() {
-    let house = WalletHouse::open().await;
+    let house = house().await;
     let (dora, wallet) = house.person("dora").await;
     let before = house.look(wallet).await;
     let again = house.post(&till(&house), "/v1/wallets", json!({ "user_id": dora })).await;
@@ -41,7 +41,7 @@ async fn a_user_has_one_wallet_for_each_asset() {
 
 #[actix_web::test]
 async fn no_wallet_is_opened_for_whom_the_caller_does_not_know_or_in_what_does_not_exist() {
-    let house = WalletHouse::open().await;
+    let house = house().await;
     let dora = house.ground.user_of(house.ground.app, "dora", &[]);
     let stranger = house.ground.user_of(house.ground.other_app, "stranger", &[]);
     for body in [
@@ -63,7 +63,7 @@ async fn no_wallet_is_opened_for_whom_the_caller_does_not_know_or_in_what_does_n
 
 #[actix_web::test]
 async fn an_admin_opens_wallets_in_every_application() {
-    let house = WalletHouse::open().await;
+    let house = house().await;
     let stranger = house.ground.user_of(house.ground.other_app, "stranger", &[]);
     let made = house.post(&admin(), "/v1/wallets", json!({ "user_id": stranger })).await;
     assert_eq!((made.status, &made.json()["app_id"]), (201, &json!(house.ground.other_app)));
@@ -196,7 +196,7 @@ async fn only_an_empty_wallet_is_closed_and_it_stays_closed() {
 #[actix_web::test]
 async fn a_user_who_comes_twice_has_one_wallet_and_who_leaves_must_have_emptied_it() {
     use credit_users::ports::Wallets;
-    let house = WalletHouse::open().await;
+    let house = house().await;
     let app = house.ground.app;
     let dora = house.ground.user_of(app, "dora", &[]);
     for _ in 0..2 {

@@ -2,12 +2,17 @@
 
 use credit_api::testkit::TestAnswer;
 use credit_core::{GrantId, HoldId, Scope, WalletId};
-use credit_wallet::testkit::{Caller, WalletHouse};
+use credit_wallet::testkit::{Caller, Ground, WalletHouse};
 use serde_json::{Value, json};
+
+/// A house with a supporter and an admin.
+pub(crate) async fn house() -> WalletHouse {
+    WalletHouse::open(Ground::on(crate::stores().await).await).await
+}
 
 /// A house in which Alice has a wallet with so many credits.
 pub(crate) async fn alice_with(credits: i64) -> (WalletHouse, WalletId) {
-    let house = WalletHouse::open().await;
+    let house = house().await;
     let (_, wallet) = house.person("alice").await;
     if credits > 0 {
         house.ground.seed(wallet, credits).await;

@@ -1,0 +1,16 @@
+//! Every scenario, for any store: `crate::stores()` gives an empty one. Told on the real stores too, by the package
+//! `credit-tests`.
+
+mod api_keys;
+mod apps;
+mod contract;
+mod door;
+mod down;
+mod house;
+mod jobs;
+mod ledger;
+mod limits;
+mod metrics;
+mod pages;
+mod probe;
+mod world;
