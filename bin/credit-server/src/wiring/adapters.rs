@@ -14,9 +14,10 @@ use credit_infra::clock::SystemClock;
 use credit_infra::passwords::{ArgonPasswords, PasswordCost};
 use credit_infra::randomness::{OsIds, OsSecrets};
 
+use super::guards::Guards;
 use super::keys::KeyRing;
 use super::store::{Keeper, StoreProbe};
-use crate::config::Settings;
+use crate::config::{Settings, Store};
 use crate::secrets::Secrets;
 
 /// Everything that modules are given.
@@ -48,9 +49,11 @@ impl Adapters {
             parallelism: work.parallelism,
             ..PasswordCost::default()
         };
+        let guards = Guards::new(settings.store != Store::Embedded);
+        let guarded = guards.around(store.ports());
         Ok(Self {
-            documents: store.ports().documents.clone(),
-            journal: store.ports().journal.clone(),
+            documents: guarded.documents,
+            journal: guarded.journal,
             clock: Arc::new(SystemClock::new()),
             ids: Arc::new(OsIds::new()),
             secrets: Arc::new(OsSecrets),
@@ -60,7 +63,7 @@ impl Adapters {
             passwords: Arc::new(ArgonPasswords::try_new(cost).context("auth.password")?),
             signer: keys.signer.clone(),
             keys,
-            probes: vec![Arc::new(StoreProbe(store.clone()))],
+            probes: vec![guards.probe(Arc::new(StoreProbe(store.clone())))],
             store,
         })
     }

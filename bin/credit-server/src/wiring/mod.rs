@@ -1,10 +1,12 @@
 //! Puts the house together: adapters behind the ports, modules over them, one door in front.
 
 mod adapters;
+mod guards;
 pub(crate) mod collections;
 mod keys;
 mod late;
 mod runtime;
+mod shared;
 mod store;
 
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use credit_wallet::service::{Auditor, Counter, CounterParts};
 use self::adapters::Adapters;
 pub(crate) use self::late::Ports;
 use self::runtime::LedgerRuntime;
+use self::shared::Shared;
 use self::store::Keeper;
 pub(crate) use self::store::open_embedded;
 use crate::config::{Auth, Settings};
@@ -49,6 +52,7 @@ pub(crate) struct Service {
     pub(crate) auditor: Arc<Auditor>,
     pub(crate) adapters: Adapters,
     pub(crate) jobs: Arc<JobRunner>,
+    pub(crate) shared: Shared,
     ledger: Arc<Ledger>,
     runtime: LedgerRuntime,
 }
@@ -80,6 +84,7 @@ impl Service {
     fn over(adapters: Adapters, settings: &Settings) -> Result<Self, Failure> {
         let (clock, ids, documents) = (&adapters.clock, &adapters.ids, &adapters.documents);
         let runtime = LedgerRuntime::start()?;
+        let shared = Shared::of(settings)?;
         let apps = Arc::new(Apps::new(documents.clone(), clock.clone(), ids.clone()));
         let api_keys = Arc::new(ApiKeys::new(ApiKeysParts {
             documents: documents.clone(),
@@ -137,7 +142,7 @@ impl Service {
             house: house.clone(),
             apps: apps.clone(),
             api_keys: api_keys.clone(),
-            probes: adapters.probes.clone(),
+            probes: adapters.probes.iter().cloned().chain(shared.probe()).collect(),
             ledger: Some(auditor.clone()),
             jobs: Some(jobs.clone()),
         });
@@ -158,9 +163,9 @@ impl Service {
                 settings.server.trusted_proxies.iter().map(String::as_str),
             )
             .context("server.trusted_proxies")?,
-            limits: None,
+            limits: shared.limits(settings.rate_limit),
         });
-        Ok(Self { manager, door, apps, api_keys, users, auditor, adapters, jobs, ledger, runtime })
+        Ok(Self { manager, door, apps, api_keys, users, auditor, adapters, jobs, shared, ledger, runtime })
     }
 
     /// Whether `user_management` is in the house.
