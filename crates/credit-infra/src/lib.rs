@@ -8,6 +8,7 @@ pub mod passwords;
 pub mod rotating;
 pub mod sealing;
 pub mod tokens;
+pub mod vault;
 pub mod transfer;
 
 pub mod limits;
