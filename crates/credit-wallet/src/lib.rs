@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod domain;
+mod jobs;
 pub mod ledger;
 mod module;
 pub mod ports;

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use credit_api::WebModule;
 use credit_api::route::Route;
 use credit_core::ports::StoreError;
-use credit_core::{Health, InitialiseError, Module};
+use credit_core::{Health, InitialiseError, Job, Module};
 
-use crate::routes;
+use crate::{jobs, routes};
 use crate::service::Counter;
 
 /// `wallet_module`: wallets, lots, holds and the ledger that keeps them.
@@ -51,6 +51,10 @@ impl Module for WalletModule {
             .filter_map(|book| book.fault().map(|why| format!("book {}: {why}", book.id())))
             .collect();
         if faults.is_empty() { Health::healthy() } else { Health::unhealthy(faults.join("; ")) }
+    }
+
+    fn jobs(&self) -> Vec<Arc<dyn Job>> {
+        jobs::all(&self.counter)
     }
 
     async fn shut_down(&self) {

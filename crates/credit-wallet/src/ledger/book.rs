@@ -89,6 +89,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// Of which applications there are books, open or not.
+    pub async fn all_books(&self) -> Result<Vec<BookId>, StoreError> {
+        self.parts.journal.books().await
+    }
+
     /// Every open book.
     pub fn open_books(&self) -> Vec<Arc<Book>> {
         self.books.read().values().cloned().collect()
