@@ -9,5 +9,7 @@ mod process;
 
 pub mod mongod;
 pub mod proxy;
+pub mod raw_transfers;
 pub mod redis_server;
 pub mod tls;
+pub mod vault;
