@@ -4,7 +4,7 @@ use credit_core::AppId;
 use credit_core::ports::StoreError;
 use credit_core::ports::journal::Sequence;
 use mongodb::bson::spec::BinarySubtype;
-use mongodb::bson::{Binary, Bson, Document, RawDocument, doc};
+use mongodb::bson::{Binary, Document, RawDocument, doc};
 
 /// An id of sixteen bytes. All of them are as long, so that they sort by their bytes.
 pub(super) fn uuid(id: u128) -> Binary {
@@ -74,25 +74,6 @@ pub(super) fn end_of_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut end = prefix[..=last].to_vec();
     end[last] += 1;
     Some(end)
-}
-
-/// The id of a document.
-pub(super) fn document_id(app: AppId, id: &str) -> Document {
-    doc! {"a": uuid(app.as_u128()), "i": text(id.as_bytes())}
-}
-
-/// A member that may not be there.
-pub(super) fn get<'a>(document: &'a RawDocument, member: &str) -> Result<mongodb::bson::RawBsonRef<'a>, StoreError> {
-    let found = document.get(member).map_err(|error| damaged(&error))?;
-    found.ok_or_else(|| StoreError::Corrupt(format!("a document has no {member}")))
-}
-
-/// A body as it is kept: JSON as readable text.
-pub(super) fn body(bytes: &[u8]) -> Bson {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Bson::String(text.to_owned()),
-        Err(_) => Bson::Binary(binary(bytes)),
-    }
 }
 
 #[cfg(test)]

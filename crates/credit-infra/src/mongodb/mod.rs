@@ -8,21 +8,33 @@
 //! The driver's futures run as tasks of their own and are never dropped half way: a call that is late is answered as
 //! such, and goes on.
 
+mod documents;
 mod error;
 mod fence;
 mod gate;
 mod identity;
 mod journal;
+mod kept;
 mod layout;
 mod link;
+mod pause;
+mod puts;
+mod query;
+mod refusal;
 mod schema;
+mod single;
+mod transaction;
+mod transfer;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use credit_core::ports::StoreError;
+use credit_core::ports::documents::{Collection, Documents};
 use credit_core::ports::journal::Journal;
 use credit_core::{Clock, IdSource, Timestamp};
 use mongodb::Client;
+use mongodb::bson::doc;
 use mongodb::options::ClientOptions;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -31,10 +43,12 @@ use crate::randomness::OsIds;
 
 pub use error::ConnectError;
 
+use self::documents::MongoDocuments;
+use self::error::Failed;
 use self::identity::Identity;
 use self::journal::MongoJournal;
 use self::link::Link;
-use self::schema::Shape;
+use self::schema::{Schema, Shape};
 
 /// The collection of the books.
 const JOURNAL: &str = "journal";
@@ -48,6 +62,8 @@ pub struct MongoOptions {
     pub uri: SecretString,
     /// The database. It is made on first need.
     pub database: String,
+    /// What the modules keep. Others are made on first need.
+    pub collections: Vec<&'static Collection>,
     /// The present instant, for a new store its birth date.
     pub now: Timestamp,
     /// The id of the store if it is a new one.
@@ -66,10 +82,15 @@ pub struct MongoOptions {
 
 impl MongoOptions {
     /// The usual bounds, now, and a random id if the store is new.
-    pub fn new(uri: SecretString, database: impl Into<String>) -> Self {
+    pub fn new(
+        uri: SecretString,
+        database: impl Into<String>,
+        collections: Vec<&'static Collection>,
+    ) -> Self {
         Self {
             uri,
             database: database.into(),
+            collections,
             now: SystemClock::new().now(),
             new_store_id: OsIds::new().mint(),
             pinned_store_id: None,
@@ -87,6 +108,7 @@ pub struct MongoStore {
     options: MongoOptions,
     identity: Identity,
     journal: Arc<MongoJournal>,
+    documents: Arc<MongoDocuments>,
 }
 
 impl MongoStore {
@@ -99,14 +121,32 @@ impl MongoStore {
             schema::make(&link, &shape).await.map_err(|failed| failed.connect(&options))?;
         }
         let identity = identity::establish(&link, &options).await?;
+        let schema = Schema::new(link.clone());
+        for collection in &options.collections {
+            schema.make(collection).await.map_err(|failed| failed.connect(&options))?;
+        }
         let journal = Arc::new(MongoJournal::new(link.clone()));
-        Ok(Self { link, options, identity, journal })
+        let documents = Arc::new(MongoDocuments::new(link.clone(), schema));
+        Ok(Self { link, options, identity, journal, documents })
     }
 
     /// The journal port.
     pub fn journal(&self) -> Arc<dyn Journal> {
         let journal: Arc<MongoJournal> = Arc::clone(&self.journal);
         journal
+    }
+
+    /// The documents port.
+    pub fn documents(&self) -> Arc<dyn Documents> {
+        let documents: Arc<MongoDocuments> = Arc::clone(&self.documents);
+        documents
+    }
+
+    /// Whether a primary answers, now.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let database = self.link.database.clone();
+        let call = async move { database.run_command(doc! {"ping": 1}).await };
+        self.link.call(call).await.map(|_| ()).map_err(Failed::read)
     }
 
     /// Which store this is, for ever.

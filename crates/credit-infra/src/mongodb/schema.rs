@@ -111,7 +111,7 @@ fn rows_index(index: &str, unique: bool) -> Document {
 
 fn several_index() -> Document {
     doc! {
-        "key": {"a": 1, "m": 1},
+        "key": {"a": 1, "m.x": 1, "m.k": 1},
         "name": SEVERAL,
         "partialFilterExpression": {"m": {"$exists": true}},
     }
@@ -160,21 +160,27 @@ impl Schema {
         Self { link, made: Arc::default() }
     }
 
-    /// Makes what is missing, once in the life of this process.
-    pub(super) async fn ensure(&self, shape: impl FnOnce() -> Shape, name: &str) -> Result<(), StoreError> {
+    /// Makes what is missing of a module's collection, once in the life of this process.
+    pub(super) async fn ensure(&self, collection: &Collection) -> Result<(), StoreError> {
+        self.make(collection).await.map_err(|failed| {
+            let name = documents_name(collection);
+            StoreError::Unavailable(format!("the collection {name} could not be made: {}", failed.why()))
+        })
+    }
+
+    /// The same, with the driver's error.
+    pub(super) async fn make(&self, collection: &Collection) -> Result<(), Failed> {
         let cell = {
             let mut made = self.made.lock();
-            match made.get(name) {
+            match made.get(collection.name) {
                 Some(cell) => Arc::clone(cell),
-                None => Arc::clone(made.entry(name.to_owned()).or_default()),
+                None => Arc::clone(made.entry(collection.name.to_owned()).or_default()),
             }
         };
         if cell.initialized() {
             return Ok(());
         }
-        let made = cell.get_or_try_init(|| async { make(&self.link, &shape()).await }).await;
-        made.copied().map_err(|failed| {
-            StoreError::Unavailable(format!("the collection {name} could not be made: {}", failed.why()))
-        })
+        let made = cell.get_or_try_init(|| async { make(&self.link, &Shape::of_collection(collection)).await });
+        made.await.copied()
     }
 }

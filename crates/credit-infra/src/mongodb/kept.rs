@@ -1,0 +1,127 @@
+//! A document of a module as one of the database.
+//!
+//! `{_id: {a: app, i: id}, a: app, v: version, n: nonce, b: body, k: {index: key}, m: [{x: index, k: key}]}`. `a` and `k`
+//! are there in collections with declared look-ups only. `k` has the key of each look-up in which the document has one;
+//! where it has several, they stand in `m`, so that the index over `k` stays in the order of its rows (and those of a
+//! unique look-up stand in `k` too, as an array: that is where uniqueness is kept).
+
+use bytes::Bytes;
+use credit_core::AppId;
+use credit_core::ports::StoreError;
+use credit_core::ports::documents::{Collection, Document as Kept, IndexKeys, Key};
+use mongodb::bson::{Document, RawArrayBuf, RawBson, RawBsonRef, RawDocument, RawDocumentBuf, cstr, doc, rawdoc};
+
+use super::layout::{binary, bytes, damaged, integer, read_app, text, uuid};
+
+/// The id of a document.
+pub(super) fn raw_id(app: AppId, id: &str) -> RawDocumentBuf {
+    rawdoc! {"a": uuid(app.as_u128()), "i": text(id.as_bytes())}
+}
+
+/// The same, to ask with.
+pub(super) fn document_id(app: AppId, id: &str) -> Document {
+    doc! {"a": uuid(app.as_u128()), "i": text(id.as_bytes())}
+}
+
+/// Finds one document, by what its collection is sharded by.
+pub(super) fn place(app: AppId, collection: &Collection, of: &str) -> Document {
+    let mut filter = doc! {"_id": document_id(app, of)};
+    if !collection.indexes.is_empty() {
+        filter.insert("a", uuid(app.as_u128()));
+    }
+    filter
+}
+
+/// The same at one version.
+pub(super) fn place_at(app: AppId, collection: &Collection, of: &str, version: u64) -> Document {
+    let mut filter = place(app, collection, of);
+    // A version beyond what the database counts is nobody's.
+    filter.insert("v", i64::try_from(version).unwrap_or(-1));
+    filter
+}
+
+/// A document to be written. `nonce` tells ours from another's where the outcome of a write was unknown.
+pub(super) fn encode(
+    app: AppId,
+    collection: &Collection,
+    kept: (&str, u64, &[u8]),
+    keys: &IndexKeys,
+    nonce: Option<u128>,
+) -> RawDocumentBuf {
+    let (id, version, body) = kept;
+    let mut document = rawdoc! {"_id": raw_id(app, id)};
+    if !collection.indexes.is_empty() {
+        document.append(cstr!("a"), uuid(app.as_u128()));
+    }
+    document.append(cstr!("v"), integer(version));
+    if let Some(nonce) = nonce {
+        document.append(cstr!("n"), uuid(nonce));
+    }
+    match std::str::from_utf8(body) {
+        Ok(text) => document.append(cstr!("b"), text),
+        Err(_) => document.append(cstr!("b"), binary(body)),
+    }
+    append_keys(&mut document, collection, keys);
+    document
+}
+
+fn append_keys(document: &mut RawDocumentBuf, collection: &Collection, keys: &IndexKeys) {
+    if keys.is_empty() {
+        return;
+    }
+    let (mut single, mut several) = (Document::new(), RawArrayBuf::new());
+    for index in collection.indexes {
+        let mut of: Vec<&Key> =
+            keys.iter().filter(|(name, _)| *name == index.name).map(|(_, key)| key).collect();
+        of.sort();
+        of.dedup();
+        match of.as_slice() {
+            [] => {}
+            [key] => {
+                single.insert(index.name, text(key.as_bytes()));
+            }
+            many => {
+                for key in many {
+                    several.push(rawdoc! {"x": index.name, "k": text(key.as_bytes())});
+                }
+                if index.unique {
+                    let all: Vec<String> = many.iter().map(|key| text(key.as_bytes())).collect();
+                    single.insert(index.name, all);
+                }
+            }
+        }
+    }
+    let single = RawDocumentBuf::try_from(&single).expect("text under names without 0x00");
+    document.append(cstr!("k"), single);
+    if several.as_bytes().len() > EMPTY_ARRAY {
+        document.append(cstr!("m"), RawBson::Array(several));
+    }
+}
+
+/// The bytes of an array without elements.
+const EMPTY_ARRAY: usize = 5;
+
+/// A document that was read, as modules see it.
+pub(super) fn decode(document: &RawDocument) -> Result<Kept, StoreError> {
+    let of = document.get_document("_id").map_err(|error| damaged(&error))?;
+    let id = of.get_str("i").map_err(|error| damaged(&error))?;
+    let id = String::from_utf8(bytes(id)?).map_err(|error| damaged(&error))?;
+    let version = document.get_i64("v").map_err(|error| damaged(&error))?;
+    let version = u64::try_from(version).map_err(|error| damaged(&error))?;
+    let body = match document.get("b").map_err(|error| damaged(&error))? {
+        Some(RawBsonRef::String(text)) => Bytes::copy_from_slice(text.as_bytes()),
+        Some(RawBsonRef::Binary(found)) => Bytes::copy_from_slice(found.bytes),
+        _ => return Err(StoreError::Corrupt(format!("the document {id} has no body"))),
+    };
+    Ok(Kept { id, version, body })
+}
+
+/// Whose it is.
+pub(super) fn decode_app(document: &RawDocument) -> Result<AppId, StoreError> {
+    read_app(document.get_document("_id").map_err(|error| damaged(&error))?, "a")
+}
+
+/// Whether it was written by the commit with this nonce.
+pub(super) fn is_of(document: &RawDocument, nonce: u128) -> bool {
+    document.get_binary("n").is_ok_and(|found| found.bytes == nonce.to_be_bytes())
+}
