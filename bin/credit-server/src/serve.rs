@@ -48,6 +48,7 @@ async fn serve(sources: Sources, settings: Settings, started: Instant) -> Result
 
     let collected = metrics::collect()?;
     let service = Arc::new(Service::over_store(&settings)?);
+    service.shared.start();
     let street =
         Arc::new(Street::new(&settings.allowed_origins, service.door.ids.clone(), certificate.is_some()));
     // From here on it answers, and says that it is not ready until the first admin and its key are there.
@@ -68,7 +69,7 @@ async fn serve(sources: Sources, settings: Settings, started: Instant) -> Result
         () = signals.next() => Ok(()),
     };
     tracing::info!("stopping");
-    stop(&api, &scrapes, &service, &mut signals).await;
+    stop(&api, &scrapes, &service, &mut signals, settings.server.drain_delay).await;
     tracing::info!("stopped");
     ended
 }
@@ -185,12 +186,18 @@ fn start(server: actix_web::dev::Server) -> ServerHandle {
     handle
 }
 
-/// Not ready any more; no new connections, and idle ones are closed; what is in flight finishes, unless a second signal
+/// Not ready any more, and answering as ever while load balancers notice; no new connections, and idle ones are closed; what is in flight finishes, unless a second signal
 /// or the timeout comes first; the modules stop, which drains the ledger; the store is closed.
-async fn stop(api: &ServerHandle, scrapes: &ServerHandle, service: &Service, signals: &mut Signals) {
+async fn stop(
+    api: &ServerHandle,
+    scrapes: &ServerHandle,
+    service: &Service,
+    signals: &mut Signals,
+    drain_delay: Duration,
+) {
     service.manager.start_draining();
     tokio::select! {
-        () = api.stop(true) => {}
+        () = async { tokio::time::sleep(drain_delay).await; api.stop(true).await } => {}
         () = signals.next() => tracing::warn!("in a hurry: calls in flight are left without an answer"),
     }
     service.jobs.stop().await;

@@ -8,7 +8,7 @@ use metrics::{Counter, Histogram};
 use crate::route::Route;
 
 /// The statuses that answers carry; others are counted together as `other`.
-const STATUSES: [(u16, &str); 18] = [
+const STATUSES: [(u16, &str); 19] = [
     (200, "200"),
     (201, "201"),
     (204, "204"),
@@ -20,6 +20,7 @@ const STATUSES: [(u16, &str); 18] = [
     (405, "405"),
     (409, "409"),
     (412, "412"),
+    (408, "408"),
     (413, "413"),
     (415, "415"),
     (422, "422"),

@@ -44,6 +44,7 @@ codes! {
     RegistrationClosed "registration_closed" 403 "Registration is switched off" "Ask the operator for an account.";
     NotFound "not_found" 404 "There is no such thing here" "Check the id and the path, and that the caller may see it.";
     MethodNotAllowed "method_not_allowed" 405 "The method is not allowed here" "See the `Allow` header.";
+    RequestTimeout "request_timeout" 408 "The request did not arrive in time" "Nothing was done. Send the whole body at once; repeat the call with the same key.";
     UsernameTaken "username_taken" 409 "The username is taken" "Choose another one; names that look alike count as the same.";
     EmailTaken "email_taken" 409 "The e-mail address is taken" "Log in with it, or use another one.";
     LastAdmin "last_admin" 409 "The last admin stays" "Make another user an admin first.";

@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Whole { low: u64, high: u64 },
     /// A duration within bounds, both in seconds.
     Length { low: u64, high: u64 },
+    /// How many calls within how long, or `off`.
+    Rate,
     /// One of these.
     Choice(&'static [&'static str]),
     /// Any of these.
@@ -58,6 +60,7 @@ impl Kind {
                 super::duration::write(low),
                 super::duration::write(high)
             ),
+            Self::Rate => "calls within a time, written 600/1m (at most 1000000 for each second, within a day), or off".into(),
             Self::Choice(names) => format!("one of {}", names.join(", ")),
             Self::Choices(names) => format!("a list of {}", names.join(", ")),
             Self::Networks => "a list of addresses or CIDR blocks, for example 10.0.0.0/8".into(),
@@ -102,6 +105,10 @@ pub(crate) const KEYS: &[Key] = &[
     key("server.keep_alive", Kind::Length { low: 1, high: 3600 }, Some("75s")),
     // How long a caller may take to send the head of a request.
     key("server.request_timeout", Kind::Length { low: 1, high: 300 }, Some("10s")),
+    // How long a caller may take to send a body.
+    key("server.body_timeout", Kind::Length { low: 1, high: 600 }, Some("30s")),
+    // For how long it says that it is not ready and still answers, before it stops; for load balancers to notice.
+    key("server.drain_delay", Kind::Length { low: 0, high: 300 }, Some("0s")),
     // How long calls in flight may take after a signal to stop.
     key("server.shutdown_timeout", Kind::Length { low: 0, high: 600 }, Some("30s")),
     // Connections that wait to be accepted.
@@ -120,7 +127,15 @@ pub(crate) const KEYS: &[Key] = &[
     key("store.mongodb.uri", Kind::SecretText, None),
     key("store.mongodb.database", Kind::Text, Some("credit")),
     key("cache.backend", Kind::Choice(&["memory", "redis"]), Some("memory")),
+    // With its password, so the whole is a secret.
     key("cache.redis.url", Kind::SecretText, None),
+    // Certificates (PEM) to trust instead of the system's.
+    key("cache.redis.tls_ca", Kind::Text, None),
+    // How long making or checking a connection may take, and how long one command: then it is left alone for a while.
+    key("cache.redis.connect_timeout_ms", Kind::Whole { low: 10, high: 60_000 }, Some("1000")),
+    key("cache.redis.command_timeout_ms", Kind::Whole { low: 10, high: 10_000 }, Some("250")),
+    // Before every key.
+    key("cache.redis.prefix", Kind::Text, Some("credit:")),
     key("secrets.backend", Kind::Choice(&["none", "vault"]), Some("none")),
     // How often secrets are read again where they come from, so that rotated keys take effect without a restart.
     key("secrets.refresh", Kind::Length { low: 1, high: DAY }, Some("30s")),
@@ -148,8 +163,25 @@ pub(crate) const KEYS: &[Key] = &[
     key("encryption.index_keys", Kind::SecretKeys, None),
     // Seals cursors: with another one, pages that are being turned begin anew.
     key("encryption.cursor_key", Kind::SecretKey, None),
-    // The general limits come in a later version; this one has the login limits of `auth`, which it leaves alone.
+    // How often somebody may call; the login limits of `auth` are separate from it.
     key("rate_limit.enabled", Kind::Flag, Some("true")),
+    // How many processes share the calls: each has its part of the limits while it counts by itself.
+    key("rate_limit.replicas", Kind::Whole { low: 1, high: 10_000 }, Some("1")),
+    // For callers without an API key, by their address: guests alone, users beside their own.
+    key("rate_limit.address.read", Kind::Rate, Some("240000/1m")),
+    key("rate_limit.address.write", Kind::Rate, Some("120000/1m")),
+    key("rate_limit.address.auth", Kind::Rate, Some("3000/1m")),
+    // For each user.
+    key("rate_limit.user.read", Kind::Rate, Some("120000/1m")),
+    key("rate_limit.user.write", Kind::Rate, Some("60000/1m")),
+    key("rate_limit.user.auth", Kind::Rate, Some("120/1m")),
+    // For each API key.
+    key("rate_limit.api_key.read", Kind::Rate, Some("6000000/1m")),
+    key("rate_limit.api_key.write", Kind::Rate, Some("6000000/1m")),
+    key("rate_limit.api_key.auth", Kind::Rate, Some("12000/1m")),
+    // An address or a user that is refused so often within a minute is banned; 0: never.
+    key("rate_limit.ban_after", Kind::Whole { low: 0, high: 1_000_000 }, Some("1000")),
+    key("rate_limit.ban_for", Kind::Length { low: 1, high: DAY }, Some("5m")),
     // Webhooks come in a later version.
     key("webhooks.allow_private_addresses", Kind::Flag, Some("false")),
     // Whose pages may call from a browser. None: no cross-origin call is let in.

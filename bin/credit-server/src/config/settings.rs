@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use credit_core::ports::limits::Quota;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::fault::{Fault, Faults};
 use super::key_material::KeyMaterial;
 use super::layers::{Judged, Layers};
+use super::limits::{self, Cache, RateLimit};
 use super::store::{self, Mongodb, Store};
 use super::tls::{self, Tls};
 use super::value::Setting;
@@ -24,6 +26,9 @@ pub(crate) struct Settings {
     pub(crate) store: Store,
     /// There if it is the store, and wherever else it was given.
     pub(crate) mongodb: Option<Mongodb>,
+    pub(crate) cache: Cache,
+    /// `None`: everybody calls as often as it likes.
+    pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) auth: Auth,
     pub(crate) encryption: Encryption,
     /// How often secrets are read again.
@@ -58,6 +63,8 @@ pub(crate) struct Server {
     pub(crate) tls: Option<Tls>,
     pub(crate) keep_alive: Duration,
     pub(crate) request_timeout: Duration,
+    pub(crate) body_timeout: Duration,
+    pub(crate) drain_delay: Duration,
     pub(crate) shutdown_timeout: Duration,
     pub(crate) backlog: u32,
     pub(crate) max_connections: usize,
@@ -146,6 +153,7 @@ impl Layers {
         let judged = self.judge(&mut faults);
         refuse_later_versions(&judged, &mut faults);
         store::judge(&judged, &mut faults);
+        limits::judge(&judged, &mut faults);
         tls::judge(&judged, &mut faults);
         bootstrap_is_whole(&judged, &mut faults);
         if text(&judged, "profile") == Some("prod") {
@@ -179,7 +187,7 @@ pub(super) fn origin(judged: &JudgedKeys, path: &str) -> Option<String> {
 
 /// What the contract names and this version has not: refused, never silently something else.
 fn refuse_later_versions(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
-    let later = [("cache.backend", "redis", "memory"), ("secrets.backend", "vault", "none")];
+    let later = [("secrets.backend", "vault", "none")];
     for (path, choice, instead) in later {
         if text(judged, path) == Some(choice) {
             let complaint = format!("{choice} is not in this version yet; use {instead}");
@@ -316,7 +324,7 @@ impl Values {
         }
     }
 
-    fn whole<T: TryFrom<u64> + Default>(&mut self, path: &str) -> T {
+    pub(super) fn whole<T: TryFrom<u64> + Default>(&mut self, path: &str) -> T {
         match self.take(path) {
             Some(Setting::Whole(number)) => T::try_from(number).unwrap_or_default(),
             _ => T::default(),
@@ -325,6 +333,17 @@ impl Values {
 
     pub(super) fn length(&mut self, path: &str) -> Duration {
         Duration::from_secs(self.whole(path))
+    }
+
+    pub(super) fn flag(&mut self, path: &str) -> bool {
+        matches!(self.take(path), Some(Setting::Flag(true)))
+    }
+
+    pub(super) fn rate(&mut self, path: &str) -> Option<Quota> {
+        match self.take(path)? {
+            Setting::Rate(quota) => quota,
+            _ => None,
+        }
     }
 
     fn list(&mut self, path: &str) -> Vec<String> {
@@ -365,6 +384,8 @@ impl Values {
                 _ => Store::Embedded,
             },
             mongodb: Mongodb::of(&mut self),
+            cache: Cache::of(&mut self),
+            rate_limit: RateLimit::of(&mut self),
             auth: self.auth(),
             secrets_refresh: self.length("secrets.refresh"),
             encryption: Encryption {
@@ -400,6 +421,8 @@ impl Values {
             tls: Tls::of(self),
             keep_alive: self.length("server.keep_alive"),
             request_timeout: self.length("server.request_timeout"),
+            body_timeout: self.length("server.body_timeout"),
+            drain_delay: self.length("server.drain_delay"),
             shutdown_timeout: self.length("server.shutdown_timeout"),
             backlog: self.whole("server.backlog"),
             max_connections: self.whole("server.max_connections"),

@@ -5,6 +5,7 @@ mod guards;
 pub(crate) mod collections;
 mod keys;
 mod late;
+pub(crate) mod mongodb;
 mod runtime;
 mod shared;
 mod store;
@@ -126,6 +127,7 @@ impl Service {
             signer: adapters.signer.clone(),
             sealer: adapters.sealer.clone(),
             hash: adapters.index_hash.clone(),
+            cache: shared.cache(settings),
             settings: users_settings(&settings.auth),
         });
         let users = users_module.users();
@@ -164,6 +166,7 @@ impl Service {
             )
             .context("server.trusted_proxies")?,
             limits: shared.limits(settings.rate_limit),
+            body_timeout: settings.server.body_timeout,
         });
         Ok(Self { manager, door, apps, api_keys, users, auditor, adapters, jobs, shared, ledger, runtime })
     }

@@ -45,6 +45,10 @@ pub(super) fn problem(problem: &Problem, path: &str, request_id: &str) -> HttpRe
     if let Some(seconds) = problem.retry_after_seconds() {
         response.insert_header((RETRY_AFTER, seconds.to_string()));
     }
+    // What is left of the body is not waited for.
+    if problem.code() == Code::RequestTimeout {
+        response.force_close();
+    }
     if problem.first_request_id().is_some() {
         response.insert_header((IDEMPOTENT_REPLAYED, HeaderValue::from_static("true")));
     }

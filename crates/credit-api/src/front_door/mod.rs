@@ -13,6 +13,7 @@ mod query;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web::{self, ServiceConfig};
 use async_trait::async_trait;
@@ -59,6 +60,8 @@ pub struct FrontDoor {
     pub cursor_key: Arc<dyn KeyedHash>,
     /// Proxies whose `X-Forwarded-For` counts.
     pub trusted_proxies: TrustedProxies,
+    /// How long a caller may take to send a body, from its first byte to its last.
+    pub body_timeout: Duration,
     /// How often somebody may call; `None`: as often as it likes.
     pub limits: Option<Limits>,
 }

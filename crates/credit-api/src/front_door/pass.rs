@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_MATCH};
 use actix_web::web::{self, Bytes, BytesMut, Payload};
@@ -98,7 +98,7 @@ async fn admit(
         admitted?;
     }
     let principal = identified?;
-    let body = read_body(route, http, payload).await?;
+    let body = read_body(route, http, payload, door.body_timeout).await?;
     let query = query::parse(route, http.query_string())?;
     let header = |name: &HeaderName| whole_header(http, name);
     let handler = route.handler.clone();
@@ -138,8 +138,13 @@ fn whole_header(request: &HttpRequest, name: &HeaderName) -> Option<Vec<u8>> {
     Some(whole)
 }
 
-/// `415`, then `413`, then `400 malformed_json`.
-async fn read_body(route: &Route, request: &HttpRequest, payload: Payload) -> Result<Value, Problem> {
+/// `415`, then `413`, then `408`, then `400 malformed_json`.
+async fn read_body(
+    route: &Route,
+    request: &HttpRequest,
+    payload: Payload,
+    patience: Duration,
+) -> Result<Value, Problem> {
     let (limit, may_be_empty) = match route.body {
         Body::None => return Ok(Value::Null),
         Body::Json { limit, .. } => (limit, false),
@@ -150,7 +155,8 @@ async fn read_body(route: &Route, request: &HttpRequest, payload: Payload) -> Re
     if !may_be_json {
         return Err(Problem::new(Code::UnsupportedMediaType));
     }
-    let bytes = collect(request, payload, limit).await?;
+    let collected = tokio::time::timeout(patience, collect(request, payload, limit)).await;
+    let bytes = collected.unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)))?;
     if bytes.is_empty() && may_be_empty {
         return Ok(Value::Object(Map::new()));
     }

@@ -21,7 +21,13 @@ pub(super) fn refusals(route: &Route) -> BTreeMap<u16, Vec<Code>> {
     let has_body = !matches!(route.body, Body::None);
     add(
         has_body,
-        &[Code::UnsupportedMediaType, Code::PayloadTooLarge, Code::MalformedJson, Code::ValidationFailed],
+        &[
+            Code::RequestTimeout,
+            Code::UnsupportedMediaType,
+            Code::PayloadTooLarge,
+            Code::MalformedJson,
+            Code::ValidationFailed,
+        ],
     );
     add(!route.parameters.is_empty() || route.paged || route.idempotent, &[Code::InvalidParameter]);
     add(route.paged, &[Code::InvalidCursor]);

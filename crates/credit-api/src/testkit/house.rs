@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::Service;
 use actix_web::{App, HttpServer, test};
@@ -14,6 +15,9 @@ use super::{TestAuthenticator, stand_in};
 use crate::WebModule;
 use crate::front_door::{Authenticator, FrontDoor, Limits, TrustedProxies};
 use crate::manager::{House, ModuleManager, ModuleState};
+
+/// How long a body may take here.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Says what stands behind the door.
 pub struct TestHouseBuilder {
@@ -224,6 +228,7 @@ impl TestHouseBuilder {
             cursor_key: Arc::new(TestKeyedHash),
             trusted_proxies: self.trusted_proxies,
             limits: self.limits,
+            body_timeout: BODY_TIMEOUT,
         };
         let mut modules = self.modules;
         stand_in::complete(&mut modules);

@@ -353,7 +353,20 @@ fn answer(jobs: Vec<Job>, draft: Draft) {
 
 fn refuse(jobs: Vec<Job>, error: &StoreError) {
     tracing::warn!(%error, commands = jobs.len(), "the store refused a group");
+    if matches!(error, StoreError::OutcomeUnknown(_)) {
+        tell_unfinished(&jobs);
+    }
     for job in jobs {
         let _gone = job.reply.send(Err(error.clone().into()));
+    }
+}
+
+/// Names the keys of the commands whose outcome nobody knows: whoever repeats one learns it. Keys are told by the hashes
+/// that the book keeps of them.
+fn tell_unfinished(jobs: &[Job]) {
+    for job in jobs {
+        let Some(key) = job.ask.key else { continue };
+        let (key, request_id) = (format!("{:032x}", key.claim), &job.ask.request_id);
+        tracing::warn!(key, request_id, "a command with a key was left unfinished");
     }
 }
