@@ -127,6 +127,12 @@ bench-http: release ## only over HTTP
 bench-ledger: ## only the ledger
 	$(CARGO) run --quiet --release --locked -p credit-tests --example bench -- ledger
 
+.PHONY: bench-mongo
+bench-mongo: release ## on MongoDB, beside the raw driver (BENCH_SECONDS=, BENCH_WALLETS=)
+	scripts/tools.sh wrk mongod
+	CREDIT_SERVER_BIN=$(TARGET_DIR)/release/credit-server \
+		$(CARGO) run --quiet --release --locked -p credit-tests --example bench -- mongo
+
 .PHONY: release
 release: ## build the program as it is shipped
 	$(CARGO) build --release --locked -p credit-server

@@ -110,7 +110,7 @@ impl Groups {
         })
     }
 
-    fn since(self, before: &Self) -> Self {
+    pub(crate) fn since(self, before: &Self) -> Self {
         Self { count: self.count - before.count, records: self.records - before.records }
     }
 }
@@ -120,13 +120,13 @@ pub(crate) fn lag(server: &Server) -> anyhow::Result<f64> {
     Ok(metric(&metrics(server)?, "credit_ledger_view_lag_records").unwrap_or(0.0))
 }
 
-fn metrics(server: &Server) -> anyhow::Result<String> {
+pub(crate) fn metrics(server: &Server) -> anyhow::Result<String> {
     let base = server.metrics_base()?;
     let answer = Client::nobody(&base).call("GET", "/metrics", &[], None).map_err(anyhow::Error::msg)?;
     Ok(answer.body)
 }
 
-fn metric(text: &str, name: &str) -> Option<f64> {
+pub(crate) fn metric(text: &str, name: &str) -> Option<f64> {
     let line = text.lines().find(|line| line.split(['{', ' ']).next() == Some(name))?;
     line.rsplit(' ').next()?.parse().ok()
 }

@@ -20,7 +20,7 @@ use credit_wallet::ledger::{Ask, Book, Ledger, LedgerParts, LedgerSettings};
 use crate::raw_log;
 
 const WALLETS: u128 = 1_000;
-const SECONDS: u64 = 8;
+pub(crate) const SECONDS: u64 = 8;
 const PLENTY: i64 = 1_000_000_000;
 
 pub(crate) fn run() -> anyhow::Result<()> {
@@ -68,7 +68,7 @@ async fn measure(handle: tokio::runtime::Handle) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn ratio(left: u64, right: u64) -> f64 {
+pub(crate) fn ratio(left: u64, right: u64) -> f64 {
     let number = |value: u64| f64::from(u32::try_from(value).unwrap_or(u32::MAX));
     number(left) / number(right.max(1))
 }
@@ -80,7 +80,7 @@ async fn sample_bytes(journal: &dyn Journal, app: AppId, head: u64) -> anyhow::R
     Ok(total / groups.len().max(1))
 }
 
-async fn prepare(book: &Arc<Book>) -> anyhow::Result<Vec<WalletId>> {
+pub(crate) async fn prepare(book: &Arc<Book>) -> anyhow::Result<Vec<WalletId>> {
     let mut wallets = Vec::new();
     for number in 1..=WALLETS {
         let user = UserId::from_u128(number);
@@ -96,7 +96,7 @@ async fn prepare(book: &Arc<Book>) -> anyhow::Result<Vec<WalletId>> {
     Ok(wallets)
 }
 
-async fn spend(book: &Arc<Book>, wallets: Vec<WalletId>, in_flight: u64) -> anyhow::Result<u64> {
+pub(crate) async fn spend(book: &Arc<Book>, wallets: Vec<WalletId>, in_flight: u64) -> anyhow::Result<u64> {
     static KEYS: AtomicU64 = AtomicU64::new(0);
     let limit = Instant::now() + Duration::from_secs(SECONDS);
     let wallets = Arc::new(wallets);

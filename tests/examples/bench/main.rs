@@ -3,11 +3,13 @@
 //! ```text
 //! cargo run --release -p credit-tests --example bench -- http     # wrk against the release program
 //! cargo run --release -p credit-tests --example bench -- ledger   # the ledger alone, in this process
+//! cargo run --release -p credit-tests --example bench -- mongo    # on a one-node replica set, beside the raw driver
 //! cargo run --release -p credit-tests --example bench -- soak     # 2,000,000 spends: memory, lag, p99, restart
 //! ```
 
 mod http;
 mod ledger;
+mod mongo;
 mod raw_log;
 mod soak;
 mod wrk;
@@ -20,7 +22,8 @@ fn main() -> anyhow::Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("http") => http::run(),
         Some("ledger") => ledger::run(),
+        Some("mongo") => mongo::run(),
         Some("soak") => soak::run(),
-        _ => anyhow::bail!("say what: `-- http`, `-- ledger` or `-- soak`"),
+        _ => anyhow::bail!("say what: `-- http`, `-- ledger`, `-- mongo` or `-- soak`"),
     }
 }

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use credit_infra::embedded::EmbeddedStore;
+use credit_infra::mongodb::MongoStore;
 use credit_infra::transfer::Transfer;
-use serde_json::Value;
 
 use crate::cli::Backend;
-use crate::config::{Settings, Store};
-use crate::exit::Failure;
-use crate::wiring::{Ports, open_embedded};
+use crate::config::{Mongodb, Settings, Store};
+use crate::exit::{Exit, Failure};
+use crate::wiring::{Ports, mongodb, open_embedded};
 
 /// An open store with everything that can be done to it.
 pub(super) struct Side {
@@ -22,6 +22,7 @@ pub(super) struct Side {
 
 enum Held {
     Embedded(Arc<EmbeddedStore>),
+    Mongodb(Arc<MongoStore>),
 }
 
 impl Side {
@@ -29,7 +30,7 @@ impl Side {
     pub(super) async fn configured(settings: &Settings) -> Result<Self, Failure> {
         let backend = match settings.store {
             Store::Embedded => Backend::Embedded,
-            Store::Mongodb(_) => Backend::Mongodb,
+            Store::Mongodb => Backend::Mongodb,
         };
         Self::open(settings, backend).await
     }
@@ -42,14 +43,11 @@ impl Side {
                 let ports = Ports { documents: store.documents(), journal: store.journal() };
                 Ok(Self { name: "embedded", ports, transfer: store.clone(), held: Held::Embedded(store) })
             }
-            Backend::Mongodb => Err(anyhow::anyhow!("mongodb is not in this version yet").into()),
-        }
-    }
-
-    /// What only this kind of store tells of itself.
-    pub(super) async fn details(&self) -> Result<Vec<(&'static str, Value)>> {
-        match &self.held {
-            Held::Embedded(_) => Ok(Vec::new()),
+            Backend::Mongodb => {
+                let store = Arc::new(mongodb::open(named(settings)?).await?);
+                let ports = Ports { documents: store.documents(), journal: store.journal() };
+                Ok(Self { name: "mongodb", ports, transfer: store.clone(), held: Held::Mongodb(store) })
+            }
         }
     }
 
@@ -61,6 +59,16 @@ impl Side {
                 let store = Arc::into_inner(store).context("the store is still in use")?;
                 store.close().context("the store cannot be closed")
             }
+            Held::Mongodb(store) => {
+                store.close().await;
+                Ok(())
+            }
         }
     }
+}
+
+/// Where `MongoDB` is.
+pub(super) fn named(settings: &Settings) -> Result<&Mongodb, Failure> {
+    let missing = || anyhow!("store.mongodb.uri is missing; it says where the MongoDB is");
+    settings.mongodb.as_ref().ok_or_else(|| Failure::new(Exit::Configuration, missing()))
 }

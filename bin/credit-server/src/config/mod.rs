@@ -8,6 +8,7 @@ mod fault;
 mod key_material;
 mod keys;
 mod layers;
+mod limits;
 mod settings;
 mod show;
 mod store;
@@ -19,6 +20,7 @@ mod tests;
 
 pub(crate) use fault::Faults;
 pub(crate) use key_material::KeyMaterial;
+pub(crate) use limits::{Cache, RateLimit, Redis};
 pub(crate) use layers::{Layers, Sources};
 pub(crate) use settings::{Auth, Bootstrap, Log, LogFormat, Profile, Server, Settings};
 pub(crate) use show::ShowFormat;

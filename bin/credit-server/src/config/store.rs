@@ -7,12 +7,12 @@ use super::settings::{JudgedKeys, Values, origin, text};
 use super::value::Setting;
 
 /// The store of the configuration. It is chosen once and never falls back to the other.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Store {
     /// In `data_dir`, for one process.
     Embedded,
     /// On a replica set or a sharded cluster, for any number of processes.
-    Mongodb(Mongodb),
+    Mongodb,
 }
 
 /// Which `MongoDB`, and which database there.
@@ -29,11 +29,8 @@ const SCHEMES: [&str; 2] = ["mongodb://", "mongodb+srv://"];
 const RESERVED: [&str; 3] = ["admin", "config", "local"];
 const LONGEST_DATABASE_NAME: usize = 63;
 
-/// A store that is chosen can be found.
+/// Where `MongoDB` is can be right, and is said if it is the store.
 pub(super) fn judge(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
-    if text(judged, "store.backend") != Some("mongodb") {
-        return;
-    }
     match judged.get(URI).and_then(|kept| kept.setting.as_ref()) {
         Some(Setting::Secret(uri)) => {
             if !SCHEMES.iter().any(|scheme| uri.expose_secret().starts_with(scheme)) {
@@ -43,11 +40,12 @@ pub(super) fn judge(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
         }
         // One that was given and is wrong has been complained of.
         _ if origin(judged, URI).is_some() => {}
-        _ => {
+        _ if text(judged, "store.backend") == Some("mongodb") => {
             let complaint = "is missing; store.backend mongodb takes the connection string of a replica set or of a \
                              sharded cluster, for example mongodb://db.example/?replicaSet=rs0";
             faults.push(Fault::new(URI, None, complaint));
         }
+        _ => {}
     }
     if let Some(name) = text(judged, DATABASE)
         && !is_database_name(name)
@@ -68,13 +66,10 @@ fn is_database_name(name: &str) -> bool {
         && !RESERVED.contains(&name.to_ascii_lowercase().as_str())
 }
 
-impl Store {
-    /// The store of the configuration; where nothing judged it before, `MongoDB` without a URI is the embedded one.
-    pub(super) fn of(values: &mut Values) -> Self {
+impl Mongodb {
+    /// Where it is, if that was said: a store is also copied to one that the service does not work on yet.
+    pub(super) fn of(values: &mut Values) -> Option<Self> {
         let database = values.text(DATABASE).unwrap_or_default();
-        match (values.text("store.backend").as_deref(), values.secret(URI)) {
-            (Some("mongodb"), Some(uri)) => Self::Mongodb(Mongodb { uri, database }),
-            _ => Self::Embedded,
-        }
+        Some(Self { uri: values.secret(URI)?, database })
     }
 }

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use credit_core::ports::limits::Quota;
 use secrecy::ExposeSecret;
 
 use super::*;
@@ -369,10 +370,51 @@ fn half_an_admin_is_refused() {
 
 #[test]
 fn backends_of_later_versions_are_refused_with_a_sentence() {
-    let faults =
-        World::new().env("CREDIT_CACHE__BACKEND", "redis").env("CREDIT_SECRETS__BACKEND", "vault").faults();
-    assert_eq!(faults.len(), 2, "{faults:?}");
-    assert!(faults[0].contains("redis is not in this version yet; use memory"), "{faults:?}");
+    let faults = World::new().env("CREDIT_SECRETS__BACKEND", "vault").faults();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].contains("vault is not in this version yet; use none"), "{faults:?}");
+}
+
+#[test]
+fn redis_needs_an_address_and_a_ca_needs_tls() {
+    let redis = || World::new().env("CREDIT_CACHE__BACKEND", "redis");
+    let faults = redis().faults();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].contains("cache.redis.url: is missing"), "{faults:?}");
+    for (url, ca, path) in [
+        ("http://u:hunter2@cache", None, "cache.redis.url"),
+        ("redis://u:hunter2@cache", Some("ca.pem"), "cache.redis.tls_ca"),
+        ("rediss-cluster://u:hunter2@a,b", Some("ca.pem"), "cache.redis.tls_ca"),
+    ] {
+        let mut world = redis().env("CREDIT_CACHE__REDIS__URL", url);
+        if let Some(ca) = ca {
+            world = world.env("CREDIT_CACHE__REDIS__TLS_CA", ca);
+        }
+        let faults = world.faults();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].contains(path) && !faults[0].contains("hunter2"), "{faults:?}");
+    }
+    let settings = redis().env("CREDIT_CACHE__REDIS__URL", "redis://u:hunter2@cache").settings();
+    assert!(!format!("{settings:?}").contains("hunter2"));
+    assert!(matches!(settings.cache, Cache::Redis(redis) if redis.prefix == "credit:"));
+}
+
+#[test]
+fn a_limit_is_calls_within_a_time_or_off() {
+    let world = World::new()
+        .env("CREDIT_RATE_LIMIT__USER__READ", "100 / 10s")
+        .env("CREDIT_RATE_LIMIT__USER__WRITE", "off");
+    let rules = world.settings().rate_limit.expect("limits are on");
+    assert_eq!(rules.limits.user.read, Quota::try_new(100, 10).ok());
+    assert_eq!(rules.limits.user.write, None);
+    assert!(rules.limits.api_key.write.is_some());
+    for wrong in ["100", "100/", "0/1m", "+5/1m", "1000001/1s", "5/2d", "many/1m", ""] {
+        let faults =
+            World::new().file("a.toml", &format!("[rate_limit.user]\nread = \"{wrong}\"\n")).faults();
+        assert_eq!(faults.len(), 1, "{wrong}: {faults:?}");
+        assert!(faults[0].contains("rate_limit.user.read"), "{faults:?}");
+    }
+    assert!(World::new().env("CREDIT_RATE_LIMIT__ENABLED", "false").settings().rate_limit.is_none());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! One value, read as its key wants it.
 
+use credit_core::ports::limits::Quota;
 use figment::value::{Num, Value};
 use secrecy::SecretString;
 
@@ -17,6 +18,8 @@ pub(crate) enum Setting {
     List(Vec<String>),
     Secret(SecretString),
     Keys(Vec<KeyMaterial>),
+    /// A quota, or none.
+    Rate(Option<Quota>),
 }
 
 /// Reads a value. The complaint says what is wrong without the value of a secret.
@@ -51,6 +54,7 @@ fn read_kind(kind: Kind, value: &Value) -> Option<Setting> {
             .filter(|text| text.split(',').all(ends_in_level))
             .filter(|text| tracing_subscriber::EnvFilter::try_new(text).is_ok())
             .map(|text| Setting::Text(text.to_owned())),
+        Kind::Rate => super::limits::read_rate(text(value)?).map(Setting::Rate),
         Kind::SecretText => {
             text(value).filter(|text| !text.is_empty()).map(|text| Setting::Secret(text.to_owned().into()))
         }

@@ -16,7 +16,7 @@ use credit_infra::randomness::{OsIds, OsSecrets};
 
 use super::guards::Guards;
 use super::keys::KeyRing;
-use super::store::{Keeper, StoreProbe};
+use super::store::{Keeper, ReachedFirst, StoreProbe};
 use crate::config::{Settings, Store};
 use crate::secrets::Secrets;
 
@@ -63,7 +63,10 @@ impl Adapters {
             passwords: Arc::new(ArgonPasswords::try_new(cost).context("auth.password")?),
             signer: keys.signer.clone(),
             keys,
-            probes: vec![guards.probe(Arc::new(StoreProbe(store.clone())))],
+            probes: vec![Arc::new(ReachedFirst {
+                guarded: guards.probe(Arc::new(StoreProbe(store.clone()))),
+                keeper: store.clone(),
+            })],
             store,
         })
     }

@@ -110,6 +110,10 @@ impl Journal for Late {
     fn is_shared(&self) -> bool {
         self.ports.get().is_none_or(|ports| ports.journal.is_shared())
     }
+
+    fn is_away(&self) -> bool {
+        self.ports.get().is_none_or(|ports| ports.journal.is_away())
+    }
 }
 
 #[cfg(test)]

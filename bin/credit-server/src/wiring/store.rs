@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use async_trait::async_trait;
 use credit_api::ports::HealthProbe;
 use credit_core::memory::{MemoryDocuments, MemoryJournal};
@@ -10,10 +10,12 @@ use credit_core::{Clock, Health, IdSource};
 use credit_infra::clock::SystemClock;
 use credit_infra::embedded::{EmbeddedOptions, EmbeddedStore};
 use credit_infra::randomness::OsIds;
+use credit_infra::transfer::{CopyNote, Transfer};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use super::late::Ports;
+use super::mongodb::Remote;
 use crate::config::{Settings, Store};
 use crate::exit::{Exit, Failure};
 use crate::private_file;
@@ -28,7 +30,8 @@ enum Held {
     /// Nothing to open and nothing to close.
     Memory,
     /// Until it is closed.
-    Embedded(Mutex<Option<EmbeddedStore>>),
+    Embedded(Mutex<Option<Arc<EmbeddedStore>>>),
+    Mongodb(Remote),
 }
 
 /// Opens the embedded store in `data_dir`; nobody else has it then.
@@ -38,12 +41,28 @@ pub(crate) fn open_embedded(settings: &Settings) -> Result<EmbeddedStore, Failur
     EmbeddedStore::open(&settings.data_dir, options).map_err(|error| Failure::new(Exit::Store, error))
 }
 
+/// Refuses a store that is the target of a copy which was not finished: half of what it should hold is not there.
+pub(super) async fn refuse_unfinished_copy(store: &dyn Transfer) -> Result<(), Failure> {
+    match store.copy_note().await.context("the store cannot be read")? {
+        Some(CopyNote { done: false, .. }) => {
+            let why = "the store is an unfinished copy of another one; run credit-server store copy again until it is \
+                       done, or work on an empty store";
+            Err(Failure::new(Exit::Store, anyhow!(why)))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Keeper {
     /// The store of the configuration: open if it is the embedded one, else to be reached.
     pub(super) fn of(settings: &Settings) -> Result<Self, Failure> {
-        match &settings.store {
-            Store::Embedded => Ok(Self::embedded(open_embedded(settings)?)),
-            Store::Mongodb(_) => Err(anyhow::anyhow!("mongodb is not in this version yet").into()),
+        match (settings.store, &settings.mongodb) {
+            (Store::Embedded, _) => Ok(Self::embedded(open_embedded(settings)?)),
+            (Store::Mongodb, Some(named)) => {
+                let remote = Remote::new(named.clone());
+                Ok(Self { ports: remote.ports(), held: Held::Mongodb(remote) })
+            }
+            (Store::Mongodb, None) => Err(anyhow!("store.mongodb.uri is missing").into()),
         }
     }
 
@@ -56,17 +75,32 @@ impl Keeper {
 
     fn embedded(store: EmbeddedStore) -> Self {
         let ports = Ports { documents: store.documents(), journal: store.journal() };
-        Self { ports, held: Held::Embedded(Mutex::new(Some(store))) }
+        Self { ports, held: Held::Embedded(Mutex::new(Some(Arc::new(store)))) }
     }
 
     /// Opens a store that is not open, on this runtime: once, or it fails.
     pub(super) async fn open(&self, runtime: &Handle) -> Result<(), Failure> {
-        Ok(())
+        match &self.held {
+            Held::Mongodb(remote) => remote.open(runtime).await,
+            _ => self.refuse_unfinished_copy().await,
+        }
     }
 
     /// The same, as often as it takes, as long as trying again may help.
     pub(super) async fn reach(&self, runtime: &Handle) -> Result<(), Failure> {
-        Ok(())
+        match &self.held {
+            Held::Mongodb(remote) => remote.reach(runtime).await,
+            _ => self.refuse_unfinished_copy().await,
+        }
+    }
+
+    async fn refuse_unfinished_copy(&self) -> Result<(), Failure> {
+        let Held::Embedded(store) = &self.held else { return Ok(()) };
+        let store = store.lock().clone();
+        match store {
+            Some(store) => refuse_unfinished_copy(&*store).await,
+            None => Ok(()),
+        }
     }
 
     /// Its ports; of a store that is not reached yet they answer that it is unavailable.
@@ -80,8 +114,13 @@ impl Keeper {
             Held::Memory => Ok(()),
             Held::Embedded(store) => {
                 let Some(store) = store.lock().take() else { return Ok(()) };
+                let store = Arc::into_inner(store).context("the store is still being asked")?;
                 let closed = tokio::task::spawn_blocking(move || store.close()).await;
                 closed.context("the store did not close")?.context("the store cannot be closed")
+            }
+            Held::Mongodb(remote) => {
+                remote.close().await;
+                Ok(())
             }
         }
     }
@@ -108,6 +147,38 @@ impl HealthProbe for StoreProbe {
                 None => Health::unhealthy("the store is closed"),
                 Some(store) => store.failed().map_or_else(Health::healthy, Health::unhealthy),
             },
+            Held::Mongodb(remote) => remote.check().await,
         }
+    }
+}
+
+/// A store that is not reached yet says why; from then on the probe behind the guards is asked.
+pub(super) struct ReachedFirst {
+    pub(super) keeper: Arc<Keeper>,
+    pub(super) guarded: Arc<dyn HealthProbe>,
+}
+
+#[async_trait]
+impl HealthProbe for ReachedFirst {
+    fn name(&self) -> &'static str {
+        self.guarded.name()
+    }
+
+    fn is_required(&self) -> bool {
+        self.guarded.is_required()
+    }
+
+    async fn check(&self) -> Health {
+        match &self.keeper.held {
+            Held::Mongodb(remote) => match remote.waits_for() {
+                Some(why) => Health::unhealthy(why),
+                None => self.guarded.check().await,
+            },
+            _ => self.guarded.check().await,
+        }
+    }
+
+    fn breaker(&self) -> Option<&'static str> {
+        self.guarded.breaker()
     }
 }

@@ -2,16 +2,13 @@
 
 use crate::commands::block_on;
 use crate::commands::side::Side;
-use crate::config::{Settings, Store};
+use crate::config::Settings;
 use crate::exit::Failure;
 use crate::print;
 
 /// Says that the store can be worked on, or why not.
 pub(crate) fn check(settings: &Settings) -> Result<(), Failure> {
-    match &settings.store {
-        Store::Embedded => bring_up_to_date(settings),
-        Store::Mongodb(_) => Err(anyhow::anyhow!("mongodb is not in this version yet").into()),
-    }?;
+    bring_up_to_date(settings)?;
     print::text("the store can be worked on\n");
     Ok(())
 }

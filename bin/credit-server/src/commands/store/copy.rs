@@ -128,13 +128,7 @@ async fn amount(from: &Side, heads: &[(BookId, Sequence)]) -> Result<u64> {
 }
 
 /// The groups that the target has not yet, in order. Those that it has are compared in the verification.
-async fn copy_book(
-    from: &Side,
-    to: &Side,
-    book: BookId,
-    head: Sequence,
-    bar: &ProgressBar,
-) -> Result<u64> {
+async fn copy_book(from: &Side, to: &Side, book: BookId, head: Sequence, bar: &ProgressBar) -> Result<u64> {
     let there = to.ports.journal.head(book).await?;
     ensure!(there <= head, "{book} reaches further on the {} store than on the {} store", to.name, from.name);
     bar.inc(there);
@@ -209,8 +203,7 @@ async fn verify(from: &Side, to: &Side, heads: &[(BookId, Sequence)]) -> Result<
         }
     }
     for collection in collections::kept() {
-        let (there, here) =
-            (from.transfer.count(collection).await, to.transfer.count(collection).await);
+        let (there, here) = (from.transfer.count(collection).await, to.transfer.count(collection).await);
         let (there, here) = (there.context("the source")?, here.context("the target")?);
         if there != here {
             return Err(differs(format!("{here} of {there} documents in {}", collection.name)));
@@ -223,7 +216,8 @@ async fn verify(from: &Side, to: &Side, heads: &[(BookId, Sequence)]) -> Result<
     }
     spinner.finish_and_clear();
     if moved {
-        let why = format!("somebody used the {} store meanwhile; stop whoever it is and copy again", from.name);
+        let why =
+            format!("somebody used the {} store meanwhile; stop whoever it is and copy again", from.name);
         return Err(anyhow!(why).into());
     }
     Ok(())

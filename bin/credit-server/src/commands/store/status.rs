@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::commands::block_on;
 use crate::commands::side::Side;
-use crate::config::Settings;
+use crate::config::{Settings, Store};
 use crate::exit::Failure;
 use crate::print;
 use crate::wiring::collections;
@@ -16,7 +16,7 @@ use crate::wiring::collections;
 pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     block_on(async {
         let side = Side::configured(settings).await?;
-        let status = status(&side).await;
+        let status = status(settings, &side).await;
         let closed = side.close().await;
         print::text(&format!("{:#}\n", status?));
         closed?;
@@ -24,21 +24,25 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     })?
 }
 
-async fn status(side: &Side) -> Result<Value> {
+async fn status(settings: &Settings, side: &Side) -> Result<Value, Failure> {
     let mut status = json!({
         "backend": side.name,
-        "store_id": format!("{:032x}", side.transfer.store_id()),
+        "store_id": shown(side.transfer.store_id()),
         "books": books(side).await?,
-        "kept": counts(side, &collections::kept()).await?,
-        "views": counts(side, &collections::views()).await?,
     });
     if let Some(note) = side.transfer.copy_note().await.context("the note of a copy cannot be read")? {
-        status["copy"] = json!({"source": format!("{:032x}", note.source), "done": note.done});
+        status["copy"] = json!({"source": shown(note.source), "done": note.done});
     }
-    for (name, value) in side.details().await? {
-        status[name] = value;
+    status["kept"] = counts(side, &collections::kept()).await?;
+    status["views"] = counts(side, &collections::views()).await?;
+    if settings.store == Store::Embedded {
+        status["files"] = files(settings);
     }
     Ok(status)
+}
+
+fn shown(id: u128) -> String {
+    format!("{id:032x}")
 }
 
 /// How far each book reaches, and how far its views are.
@@ -60,6 +64,7 @@ async fn books(side: &Side) -> Result<Vec<Value>> {
     Ok(books)
 }
 
+/// Documents of each collection.
 async fn counts(side: &Side, collections: &[&'static Collection]) -> Result<Value> {
     let mut counts = serde_json::Map::new();
     for collection in collections {
@@ -68,4 +73,10 @@ async fn counts(side: &Side, collections: &[&'static Collection]) -> Result<Valu
         counts.insert(collection.name.to_owned(), count.into());
     }
     Ok(counts.into())
+}
+
+/// Bytes of each file of the embedded store.
+fn files(settings: &Settings) -> Value {
+    let size = |name: &str| std::fs::metadata(settings.data_dir.join(name)).map(|file| file.len()).ok();
+    json!({"journal.redb": size("journal.redb"), "documents.redb": size("documents.redb")})
 }
