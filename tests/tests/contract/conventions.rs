@@ -4,7 +4,6 @@
 
 use credit_tests::client::{Answer, Client};
 use credit_tests::contract::{ALL_SCOPES, all_pages, invalid, key_of, other_app, refused};
-use credit_tests::server::Server;
 use credit_tests::story::{Owner, audit, purchase, register, transact, unique, wallet};
 use serde_json::{Value, json};
 
@@ -24,7 +23,7 @@ fn post_text(client: &Client, path: &str, text: &str) -> Answer {
 
 #[test]
 fn bodies_are_json_of_the_known_form_and_nothing_else() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let app = server.app();
     let owner = register(&app);
     purchase(&app, &owner.wallet, 100);
@@ -121,7 +120,7 @@ fn bodies_are_json_of_the_known_form_and_nothing_else() {
 
 #[test]
 fn parameters_are_known_and_valid() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let app = server.app();
     let owner = register(&app);
     let own = |path: &str| path.replace("{w}", &owner.wallet);
@@ -173,7 +172,7 @@ fn parameters_are_known_and_valid() {
 
 #[test]
 fn ids_that_are_malformed_unknown_or_not_ones_own_are_all_not_found() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let (app, admin) = (server.app(), server.admin());
     let (owner, neighbour) = (register(&app), register(&app));
     let stranger_app = other_app(&admin, &ALL_SCOPES);
@@ -291,7 +290,7 @@ fn ids_that_are_malformed_unknown_or_not_ones_own_are_all_not_found() {
 
 #[test]
 fn checks_come_in_the_order_of_the_contract() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let (app, admin) = (server.app(), server.admin());
     let owner = register(&app);
     purchase(&app, &owner.wallet, 10);
@@ -386,7 +385,7 @@ fn checks_come_in_the_order_of_the_contract() {
 
 #[test]
 fn callers_move_what_their_role_or_scope_allows() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let (app, admin) = (server.app(), server.admin());
     let (owner, friend) = (register(&app), register(&app));
     purchase(&app, &owner.wallet, 1_000);
@@ -507,7 +506,7 @@ fn callers_move_what_their_role_or_scope_allows() {
 
 #[test]
 fn lists_page_newest_first_and_hold_still_while_rows_are_added() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let app = server.app();
     let owner = register(&app);
     purchase(&app, &owner.wallet, 100);
@@ -574,7 +573,7 @@ fn lists_page_newest_first_and_hold_still_while_rows_are_added() {
 
 #[test]
 fn every_answer_carries_its_request_id_and_problems_explain_themselves() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let app = server.app();
     for (own, kept) in [
         ("my-Id.7_x", true),

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use credit_tests::client::{Answer, Client};
 use credit_tests::contract::{ALL_SCOPES, MAX, all_pages, from_now, invalid, other_app, refused, wait_until};
-use credit_tests::server::Server;
 use credit_tests::story::{audit, purchase, register, transact, unique, wallet};
 use serde_json::{Value, json};
 
@@ -44,7 +43,7 @@ fn balance_at(app: &Client, id: &str, at: &str) -> [i64; 3] {
 
 #[test]
 fn assets_and_wallets_are_opened_looked_at_and_changed() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let (app, admin) = (server.app(), server.admin());
     for (body, at) in [
         (json!({"code": "gold", "scale": 0}), vec!["/code"]),
@@ -177,7 +176,7 @@ fn assets_and_wallets_are_opened_looked_at_and_changed() {
 
 #[test]
 fn frozen_and_closed_wallets_move_nothing() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let (app, admin) = (server.app(), server.admin());
     let (owner, friend) = (register(&app), register(&app));
     let w = owner.wallet.as_str();
@@ -264,7 +263,7 @@ fn frozen_and_closed_wallets_move_nothing() {
 
 #[test]
 fn balances_are_told_for_now_the_past_and_the_future() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let app = server.app();
     let owner = register(&app);
     let w = owner.wallet.as_str();
@@ -307,7 +306,7 @@ fn balances_are_told_for_now_the_past_and_the_future() {
 
 #[test]
 fn a_lot_that_ends_is_gone_at_once_and_posted_soon() {
-    let server = Server::start(&[("CREDIT_LEDGER__SWEEP_INTERVAL", "1s")]).expect("a server");
+    let server = crate::start(&[("CREDIT_LEDGER__SWEEP_INTERVAL", "1s")]).expect("a server");
     let app = server.app();
     let owner = register(&app);
     let w = owner.wallet.as_str();
@@ -408,7 +407,7 @@ fn a_lot_that_ends_is_gone_at_once_and_posted_soon() {
 
 #[test]
 fn entries_are_a_chain_without_gaps() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let (app, admin) = (server.app(), server.admin());
     let (owner, friend) = (register(&app), register(&app));
     let w = owner.wallet.as_str();
@@ -488,7 +487,7 @@ fn entries_are_a_chain_without_gaps() {
 
 #[test]
 fn holds_outlive_the_void_of_their_lot() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let app = server.app();
     let owner = register(&app);
     let w = owner.wallet.as_str();
@@ -535,7 +534,7 @@ fn holds_outlive_the_void_of_their_lot() {
 
 #[test]
 fn what_falls_due_while_nobody_looks_is_posted_even_after_a_kill() {
-    let mut server = Server::start(&[("CREDIT_LEDGER__SWEEP_INTERVAL", "1s")]).expect("a server");
+    let mut server = crate::start(&[("CREDIT_LEDGER__SWEEP_INTERVAL", "1s")]).expect("a server");
     let app = server.app();
     let (owner, other) = (register(&app), register(&app));
     purchase(&app, &other.wallet, 9);

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use credit_tests::client::{Answer, Client};
 use credit_tests::contract::{ALL_SCOPES, MAX, from_now, invalid, key_of, other_app, refused};
-use credit_tests::server::Server;
 use credit_tests::story::{Owner, audit, purchase, register, transact, unique, wallet};
 use serde_json::{Value, json};
 
@@ -121,7 +120,7 @@ fn outcomes(app: &Client) -> Vec<Call> {
 
 #[test]
 fn every_outcome_sticks_to_its_key_to_the_byte_and_over_a_kill() {
-    let mut server = Server::start(&[]).expect("a server");
+    let mut server = crate::start(&[]).expect("a server");
     let app = server.app();
     let calls = outcomes(&app);
     let ask = |app: &Client, index: usize| {
@@ -166,7 +165,7 @@ fn every_outcome_sticks_to_its_key_to_the_byte_and_over_a_kill() {
 
 #[test]
 fn what_is_no_outcome_leaves_its_key_free() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let (app, admin) = (server.app(), server.admin());
     let owner = register(&app);
     purchase(&app, &owner.wallet, 100);
@@ -209,7 +208,7 @@ fn what_is_no_outcome_leaves_its_key_free() {
 
 #[test]
 fn a_key_belongs_to_its_application_and_caller_and_call() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let (app, admin) = (server.app(), server.admin());
     let (one, two) = (register(&app), register(&app));
     let stranger_app = other_app(&admin, &ALL_SCOPES);
@@ -279,7 +278,7 @@ fn a_key_belongs_to_its_application_and_caller_and_call() {
 
 #[test]
 fn a_dry_run_tells_what_would_be_and_leaves_no_trace() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let app = server.app();
     let calls = outcomes(&app);
     let list = |path: &str| app.get(path).expect(200).json()["data"].clone();
@@ -345,7 +344,7 @@ fn a_dry_run_tells_what_would_be_and_leaves_no_trace() {
 
 #[test]
 fn if_match_guards_the_debited_else_the_credited_wallet() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let (app, admin) = (server.app(), server.admin());
     let (owner, friend) = (register(&app), register(&app));
     purchase(&app, &owner.wallet, 500);

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use credit_tests::client::{Answer, Client};
 use credit_tests::contract::{all_pages, from_now, invalid, refused, wait_until};
-use credit_tests::server::Server;
 use credit_tests::story::{Owner, audit, purchase, register, transact, unique, wallet};
 use serde_json::{Value, json};
 
@@ -32,7 +31,7 @@ fn shown(client: &Client, id: &str) -> Value {
 
 #[test]
 fn a_hold_reserves_and_is_captured_released_or_extended() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let app = server.app();
     let owner = register(&app);
     purchase(&app, &owner.wallet, 100);
@@ -199,7 +198,7 @@ fn a_hold_reserves_and_is_captured_released_or_extended() {
 
 #[test]
 fn a_hold_reserves_and_captures_in_draw_order_and_never_overdraws() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let app = server.app();
     let owner = register(&app);
     let w = owner.wallet.as_str();
@@ -249,7 +248,7 @@ fn a_hold_reserves_and_captures_in_draw_order_and_never_overdraws() {
 
 #[test]
 fn a_hold_ends_by_itself() {
-    let server = Server::start(&[("CREDIT_LEDGER__SWEEP_INTERVAL", "1s")]).expect("a server");
+    let server = crate::start(&[("CREDIT_LEDGER__SWEEP_INTERVAL", "1s")]).expect("a server");
     let app = server.app();
     let (owner, other) = (register(&app), register(&app));
     for owner in [&owner, &other] {
@@ -292,7 +291,7 @@ fn a_hold_ends_by_itself() {
 
 #[test]
 fn what_is_released_goes_back_to_its_lot_and_its_expiry() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let app = server.app();
     let owner = register(&app);
     let w = owner.wallet.as_str();
@@ -337,7 +336,7 @@ fn what_is_released_goes_back_to_its_lot_and_its_expiry() {
 
 #[test]
 fn operators_see_holds_and_lots_and_only_an_admin_voids() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let (app, admin) = (server.app(), server.admin());
     let (owner, support) = (register(&app), register(&app));
     let roles = json!({"roles": ["support"]});

@@ -4,7 +4,6 @@
 
 use credit_tests::client::{Answer, Client};
 use credit_tests::contract::{ALL_SCOPES, MAX, all_pages, from_now, invalid, other_app, refused, wait_until};
-use credit_tests::server::Server;
 use credit_tests::story::{Owner, audit, purchase, register, transact, unique, wallet};
 use serde_json::{Value, json};
 
@@ -65,7 +64,7 @@ fn limit(app: &Client, id: &str, limit: i64) -> Answer {
 
 #[test]
 fn each_type_has_its_form_and_its_shape() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let (app, admin) = (server.app(), server.admin());
     let (owner, friend) = (register(&app), register(&app));
     let w = owner.wallet.as_str();
@@ -248,7 +247,7 @@ fn each_type_has_its_form_and_its_shape() {
 
 #[test]
 fn debits_draw_in_the_promised_order() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let app = server.app();
     let owner = register(&app);
     let w = owner.wallet.as_str();
@@ -294,7 +293,7 @@ fn debits_draw_in_the_promised_order() {
 
 #[test]
 fn only_spends_overdraw_and_credits_repay_first() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let (app, admin) = (server.app(), server.admin());
     let (owner, friend) = (register(&app), register(&app));
     let w = owner.wallet.as_str();
@@ -378,7 +377,7 @@ fn only_spends_overdraw_and_credits_repay_first() {
 
 #[test]
 fn transfers_keep_what_a_lot_is_and_stay_in_their_application_and_asset() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let (app, admin) = (server.app(), server.admin());
     let (owner, friend) = (register(&app), register(&app));
     let stranger = register(&other_app(&admin, &ALL_SCOPES));
@@ -438,7 +437,7 @@ fn transfers_keep_what_a_lot_is_and_stay_in_their_application_and_asset() {
 
 #[test]
 fn refunds_go_back_where_the_credits_came_from() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let (app, admin) = (server.app(), server.admin());
     let owner = register(&app);
     let w = owner.wallet.as_str();
@@ -530,7 +529,7 @@ fn refunds_go_back_where_the_credits_came_from() {
 
 #[test]
 fn a_payment_buys_once() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let (app, admin) = (server.app(), server.admin());
     let (owner, friend) = (register(&app), register(&app));
     let abroad = other_app(&admin, &ALL_SCOPES);
@@ -552,7 +551,7 @@ fn a_payment_buys_once() {
 
 #[test]
 fn balances_end_at_the_largest_amount() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let (app, admin) = (server.app(), server.admin());
     let (owner, friend) = (register(&app), register(&app));
     let w = owner.wallet.as_str();

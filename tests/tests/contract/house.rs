@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use credit_tests::client::{Answer, Client};
 use credit_tests::contract::{ALL_SCOPES, all_pages, from_now, invalid, key_of, other_app, refused};
-use credit_tests::server::{Server, binary};
+use credit_tests::server::binary;
 use credit_tests::story::{register, unique};
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ fn delete(client: &Client, path: &str) -> Answer {
 
 #[test]
 fn the_house_tells_what_it_is_and_how_it_is() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let (nobody, admin) = (server.nobody(), server.admin());
     for path in ["/", "/version"] {
         let about = nobody.get(path).expect(200).json();
@@ -70,7 +70,7 @@ fn the_house_tells_what_it_is_and_how_it_is() {
 
 #[test]
 fn the_contract_is_published_and_every_code_in_it_explained() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let nobody = server.nobody();
     let published = nobody.get("/openapi.json").expect(200).json();
     assert!(published["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
@@ -124,7 +124,7 @@ fn the_contract_is_published_and_every_code_in_it_explained() {
 
 #[test]
 fn every_answer_has_a_request_id_and_every_refusal_is_a_problem() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let nobody = server.nobody();
     let long = "a".repeat(128);
     for own in ["a", "A.b_c-9", &long] {
@@ -157,7 +157,7 @@ fn every_answer_has_a_request_id_and_every_refusal_is_a_problem() {
 
 #[test]
 fn applications_and_their_keys_belong_to_admins() {
-    let server = Server::start(&[("CREDIT_AUTH__API_KEY_GRACE", "1s")]).expect("a server");
+    let server = crate::start(&[("CREDIT_AUTH__API_KEY_GRACE", "1s")]).expect("a server");
     let (nobody, admin) = (server.nobody(), server.admin());
     for path in ["/v1/apps", "/v1/api-keys", "/v1/ledger/trial-balance"] {
         refused(&nobody.get(path), 401, "unauthenticated");
@@ -215,7 +215,7 @@ fn applications_and_their_keys_belong_to_admins() {
 
 #[test]
 fn a_key_does_what_its_scopes_say_for_its_own_application() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let admin = server.admin();
     let owner = register(&server.app());
     let (user, wallet) = (format!("/v1/users/{}", owner.user), format!("/v1/wallets/{}", owner.wallet));

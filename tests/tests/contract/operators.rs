@@ -8,13 +8,12 @@ use credit_tests::contract::{ALL_SCOPES, all_pages, from_now, invalid, other_app
 use credit_tests::people::{
     PASSWORD, delete, log_in, newcomer, operator, patch, post_empty, refresh, sign_up, unknown, with_method,
 };
-use credit_tests::server::Server;
 use credit_tests::story::{purchase, register, transact, unique};
 use serde_json::{Value, json};
 
 #[test]
 fn users_are_kept_by_their_application_by_operators_and_by_themselves() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let (admin, app) = (server.admin(), server.app());
     let foreign = other_app(&admin, &ALL_SCOPES);
     let made = |client: &Client, more: Value| {
@@ -124,7 +123,7 @@ fn users_are_kept_by_their_application_by_operators_and_by_themselves() {
 
 #[test]
 fn operators_do_what_their_role_allows_and_the_last_admin_stays() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let (admin, app, nobody) = (server.admin(), server.app(), server.nobody());
     let (support_id, support) = operator(&server, &admin, &["support"]);
     let person = newcomer(&server);
@@ -198,7 +197,7 @@ fn operators_do_what_their_role_allows_and_the_last_admin_stays() {
 
 #[test]
 fn admins_who_leave_at_the_same_moment_leave_one() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let first = server.admin();
     let id = first.get("/v1/auth/me").expect(200).json()["user"]["id"].as_str().expect("an id").to_owned();
     let mut survivor = (id, first);
@@ -233,7 +232,7 @@ fn admins_who_leave_at_the_same_moment_leave_one() {
 
 #[test]
 fn nothing_secret_or_personal_is_readable_in_the_store_or_the_log() {
-    let mut server = Server::start(&[("CREDIT_LOG__LEVEL", "trace")]).expect("a server");
+    let mut server = crate::start(&[("CREDIT_LOG__LEVEL", "trace")]).expect("a server");
     let (nobody, admin) = (server.nobody(), server.admin());
     let password = "canary pass word one";
     let mail = "canary.mail@secret.example";

@@ -14,12 +14,11 @@ use credit_tests::contract::{all_pages, invalid, key_of, other_app, refused};
 use credit_tests::people::{
     PASSWORD, delete, log_in, newcomer, post_empty, refresh, sign_up, unknown, with_method,
 };
-use credit_tests::server::Server;
 use serde_json::{Value, json};
 
 #[test]
 fn a_registration_answers_user_and_tokens_and_the_wallet_is_there() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let nobody = server.nobody();
     let answer = sign_up(&nobody, "Ann.Other", "ann@example.com", PASSWORD).expect(201);
     let body = answer.json();
@@ -73,7 +72,7 @@ fn a_registration_answers_user_and_tokens_and_the_wallet_is_there() {
 
 #[test]
 fn names_passwords_and_addresses_are_judged_all_at_once() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let nobody = server.nobody();
     let ask = |body: Value| nobody.post("/v1/auth/register", &body);
     assert_eq!(ask(json!({})).status, 422);
@@ -127,7 +126,7 @@ fn whoever_is_not_let_in_hears_the_same_in_the_same_time() {
         ("CREDIT_AUTH__LOGIN_FAILURES_PER_ACCOUNT", "100000"),
         ("CREDIT_AUTH__LOGIN_FAILURES_PER_ADDRESS", "100000"),
     ];
-    let server = Server::start(&unlimited).expect("a server");
+    let server = crate::start(&unlimited).expect("a server");
     let (known, suspended) = (newcomer(&server), newcomer(&server));
     let nobody = server.nobody();
     post_empty(&server.admin(), &format!("/v1/users/{}/suspend", suspended.id)).expect(200);
@@ -163,7 +162,7 @@ fn whoever_is_not_let_in_hears_the_same_in_the_same_time() {
 
 #[test]
 fn failed_logins_are_limited_per_account_and_per_address_as_far_as_proxies_are_trusted() {
-    let server = Server::start(&[
+    let server = crate::start(&[
         ("CREDIT_AUTH__LOGIN_FAILURES_PER_ACCOUNT", "3"),
         ("CREDIT_AUTH__LOGIN_FAILURES_PER_ADDRESS", "5"),
         ("CREDIT_SERVER__TRUSTED_PROXIES", "127.0.0.1,10.0.0.0/8"),
@@ -194,7 +193,7 @@ fn failed_logins_are_limited_per_account_and_per_address_as_far_as_proxies_are_t
     }
     refused(&from("8.8.8.9, 10.1.2.3", "ghost-y", PASSWORD), 401, "invalid_credentials");
 
-    let untrusting = Server::start(&[("CREDIT_AUTH__LOGIN_FAILURES_PER_ADDRESS", "2")]).expect("a server");
+    let untrusting = crate::start(&[("CREDIT_AUTH__LOGIN_FAILURES_PER_ADDRESS", "2")]).expect("a server");
     for index in 0..3 {
         let body = json!({"login": format!("ghost-{index}"), "password": PASSWORD});
         let forwarded = format!("7.7.7.{index}");
@@ -207,7 +206,7 @@ fn failed_logins_are_limited_per_account_and_per_address_as_far_as_proxies_are_t
 
 #[test]
 fn closed_registration_is_for_keys_and_admins() {
-    let server = Server::start(&[("CREDIT_AUTH__REGISTRATION", "closed")]).expect("a server");
+    let server = crate::start(&[("CREDIT_AUTH__REGISTRATION", "closed")]).expect("a server");
     let admin = server.admin();
     let app = admin.get("/v1/apps").json()["data"][0]["id"].as_str().expect("an app").to_owned();
     let body =
@@ -225,7 +224,7 @@ fn closed_registration_is_for_keys_and_admins() {
 
 #[test]
 fn a_refresh_token_is_good_once_and_a_spent_one_ends_the_session() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let nobody = server.nobody();
     let person = newcomer(&server);
     let second = refresh(&nobody, &person.refresh).expect(200);
@@ -260,7 +259,7 @@ fn a_refresh_token_is_good_once_and_a_spent_one_ends_the_session() {
 
 #[test]
 fn sessions_are_ones_own_and_end_at_once() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let nobody = server.nobody();
     let (person, stranger) = (newcomer(&server), newcomer(&server));
     let session = |client: &Client| client.get("/v1/auth/me").expect(200).json()["session"]["id"].clone();
@@ -315,7 +314,7 @@ fn sessions_are_ones_own_and_end_at_once() {
 
 #[test]
 fn only_tokens_of_this_server_open_the_door() {
-    let server = Server::start(&[]).expect("a server");
+    let server = crate::start(&[]).expect("a server");
     let nobody = server.nobody();
     let person = newcomer(&server);
     let parts: Vec<&str> = person.access.split('.').collect();
@@ -389,7 +388,7 @@ fn only_tokens_of_this_server_open_the_door() {
         unknown(&nobody.call("GET", "/v1/auth/me", &[("authorization", &value)], None).expect("an answer"));
     }
 
-    let short = Server::start(&[("CREDIT_AUTH__ACCESS_TTL", "1s")]).expect("a server");
+    let short = crate::start(&[("CREDIT_AUTH__ACCESS_TTL", "1s")]).expect("a server");
     let brief = newcomer(&short);
     std::thread::sleep(Duration::from_millis(1100));
     unknown(&brief.client.get("/v1/auth/me"));
