@@ -45,9 +45,13 @@ impl KeyWatch {
         let sources = self.sources.clone();
         let read = tokio::task::spawn_blocking(move || {
             let settings = load(&sources)?;
-            Secrets::complete(&settings, &OsSecrets)
+            let secrets = Secrets::complete(&settings, &OsSecrets)?;
+            Ok::<_, anyhow::Error>((settings, secrets))
         });
-        let now = read.await.context("reading broke off")??;
-        self.service.adapters.keys.renew(now)
+        let (settings, secrets) = read.await.context("reading broke off")??;
+        if self.service.shared.renew(&settings)? {
+            tracing::info!("Redis is reached in another way: its address or credentials were changed");
+        }
+        self.service.adapters.keys.renew(secrets)
     }
 }

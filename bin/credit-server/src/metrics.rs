@@ -45,6 +45,23 @@ const MEANINGS: &[(MetricKind, &str, &str)] = &[
         "credit_breaker_rejections_total",
         "Calls that were not made, by dependency: its breaker was open, or too many calls were under way.",
     ),
+    (
+        MetricKind::Counter,
+        "credit_redis_round_trips_total",
+        "Commands sent to Redis, by purpose: rate limits or the cache.",
+    ),
+    (
+        MetricKind::Counter,
+        "credit_cache_reads_total",
+        "Look-ups beside the store, by what was looked for and whether it was there.",
+    ),
+    (MetricKind::Counter, "credit_rate_limited_total", "Calls refused by a rate limit, by its name."),
+    (MetricKind::Counter, "credit_rate_limit_bans_total", "Callers banned for calling on, by their kind."),
+    (
+        MetricKind::Gauge,
+        "credit_rate_limit_alone",
+        "1 while this process counts calls by itself, 0 while it shares the count on Redis.",
+    ),
     (MetricKind::Counter, "credit_jobs_runs_total", "Runs of background jobs, by job and outcome."),
     (MetricKind::Histogram, "credit_jobs_run_duration_seconds", "How long runs of background jobs took."),
     (

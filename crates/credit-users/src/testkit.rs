@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use credit_api::testkit::{TestAuthenticator, TestHouse, TestHouseBuilder};
 use credit_api::{ApiKeys, ApiKeysParts, Apps, ConnectionApi, ConnectionApiParts, House};
 use credit_core::memory::MemoryDocuments;
+use credit_core::ports::cache::Cache;
 use credit_core::ports::documents::{Collection, Documents};
 use credit_core::ports::passwords::Passwords;
 use credit_core::testkit::{
@@ -135,6 +136,8 @@ pub struct TestParts {
     pub settings: UsersSettings,
     /// New ids.
     pub ids: Arc<CountingIds>,
+    /// What is remembered beside the store.
+    pub cache: Option<Arc<dyn Cache>>,
     /// What has to be kept as long as the store is used.
     pub alive: Arc<dyn Any + Send + Sync>,
 }
@@ -158,6 +161,7 @@ impl TestParts {
             passwords: Arc::new(PlainPasswords),
             settings: UsersSettings::default(),
             ids,
+            cache: None,
             alive: Arc::new(()),
         }
     }
@@ -175,6 +179,7 @@ impl TestParts {
             signer: Arc::new(TestTokens),
             sealer: Arc::new(PlainSealer),
             hash: Arc::new(TestKeyedHash),
+            cache: self.cache.clone(),
             settings: self.settings.clone(),
         })
     }

@@ -140,9 +140,29 @@ pub(crate) const KEYS: &[Key] = &[
     // How often secrets are read again where they come from, so that rotated keys take effect without a restart.
     key("secrets.refresh", Kind::Length { low: 1, high: DAY }, Some("30s")),
     key("secrets.vault.address", Kind::Text, None),
-    key("secrets.vault.auth", Kind::Text, None),
-    key("secrets.vault.mount", Kind::Text, None),
-    key("secrets.vault.path", Kind::Text, None),
+    key("secrets.vault.auth", Kind::Choice(&["token", "approle", "kubernetes"]), Some("token")),
+    // Where the login is mounted, if not under its own name.
+    key("secrets.vault.auth_mount", Kind::Text, None),
+    key("secrets.vault.token", Kind::SecretText, None),
+    key("secrets.vault.role_id", Kind::Text, None),
+    key("secrets.vault.secret_id", Kind::SecretText, None),
+    key("secrets.vault.role", Kind::Text, None),
+    // The account's token, where Kubernetes puts it.
+    key(
+        "secrets.vault.jwt_file",
+        Kind::Text,
+        Some("/var/run/secrets/kubernetes.io/serviceaccount/token"),
+    ),
+    key("secrets.vault.mount", Kind::Text, Some("secret")),
+    key("secrets.vault.path", Kind::Text, Some("credit")),
+    // The version of the key-value engine.
+    key("secrets.vault.kv", Kind::Whole { low: 1, high: 2 }, Some("2")),
+    key("secrets.vault.namespace", Kind::Text, None),
+    // Authorities in PEM, believed beside those of the system.
+    key("secrets.vault.ca", Kind::Text, None),
+    key("secrets.vault.timeout", Kind::Length { low: 1, high: 60 }, Some("5s")),
+    // How long keys that were read are worked with while Vault cannot be asked.
+    key("secrets.vault.max_age", Kind::Length { low: 60, high: 366 * DAY }, Some("24h")),
     key("auth.registration", Kind::Choice(&["open", "closed"]), Some("open")),
     key("auth.issuer", Kind::Text, Some("credit-server")),
     key("auth.access_ttl", Kind::Length { low: 1, high: DAY }, Some("10m")),

@@ -14,6 +14,7 @@ use super::limits::{self, Cache, RateLimit};
 use super::store::{self, Mongodb, Store};
 use super::tls::{self, Tls};
 use super::value::Setting;
+use super::vault::{self, VaultSource};
 use crate::secrets::{DEV_SECRETS, DevSecrets};
 
 /// Everything that was configured.
@@ -33,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) encryption: Encryption,
     /// How often secrets are read again.
     pub(crate) secrets_refresh: Duration,
+    /// `None`: no secret comes from Vault.
+    pub(crate) vault: Option<VaultSource>,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) log: Log,
     pub(crate) modules: Vec<String>,
@@ -151,16 +154,20 @@ impl Layers {
     pub(crate) fn settings(&self) -> Result<Settings, Faults> {
         let mut faults = Vec::new();
         let judged = self.judge(&mut faults);
-        refuse_later_versions(&judged, &mut faults);
         store::judge(&judged, &mut faults);
         limits::judge(&judged, &mut faults);
         tls::judge(&judged, &mut faults);
+        vault::judge(&judged, &mut faults);
         bootstrap_is_whole(&judged, &mut faults);
         if text(&judged, "profile") == Some("prod") {
             refuse_missing_and_sample_secrets(&judged, &mut faults);
             refuse_generated_secrets(&judged, &mut faults);
         }
         keys_differ(&judged, &mut faults);
+        if !self.has_vault && text(&judged, "secrets.backend") == Some("vault") {
+            // Vault may have it, and is asked next.
+            faults.retain(|fault| !fault.is_of_something_missing());
+        }
         if faults.is_empty() { Ok(Values(judged).into_settings()) } else { Err(Faults(faults)) }
     }
 }
@@ -183,17 +190,6 @@ fn keys<'a>(judged: &'a JudgedKeys, path: &str) -> &'a [KeyMaterial] {
 
 pub(super) fn origin(judged: &JudgedKeys, path: &str) -> Option<String> {
     judged.get(path).and_then(|judged| judged.origin.clone())
-}
-
-/// What the contract names and this version has not: refused, never silently something else.
-fn refuse_later_versions(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
-    let later = [("secrets.backend", "vault", "none")];
-    for (path, choice, instead) in later {
-        if text(judged, path) == Some(choice) {
-            let complaint = format!("{choice} is not in this version yet; use {instead}");
-            faults.push(Fault::new(path, origin(judged, path), complaint));
-        }
-    }
 }
 
 fn bootstrap_is_whole(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
@@ -388,6 +384,7 @@ impl Values {
             rate_limit: RateLimit::of(&mut self),
             auth: self.auth(),
             secrets_refresh: self.length("secrets.refresh"),
+            vault: VaultSource::of(&mut self),
             encryption: Encryption {
                 keys: self.keys("encryption.keys"),
                 index_keys: self.keys("encryption.index_keys"),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use redis::{RedisResult, Script};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -42,7 +42,7 @@ pub struct RedisSettings {
 /// asks, and nobody waits.
 pub struct RedisLink {
     shared: Arc<Shared>,
-    watch: JoinHandle<()>,
+    watch: Mutex<Option<JoinHandle<()>>>,
 }
 
 struct Shared {
@@ -54,9 +54,8 @@ struct Shared {
 }
 
 impl RedisLink {
-    /// Begins to connect, in the background of the present runtime. An error means that it never can: settings that do
-    /// not fit together.
-    pub fn start(settings: RedisSettings) -> Result<Arc<Self>, CannotConnect> {
+    /// Connects to nothing before [`Self::start`]. An error means that it never can: settings that do not fit together.
+    pub fn try_new(settings: RedisSettings) -> Result<Arc<Self>, CannotConnect> {
         use_our_cryptography();
         let connections = Connections::try_new(&settings)?;
         let shared = Arc::new(Shared {
@@ -66,8 +65,15 @@ impl RedisLink {
             disturbed: Notify::new(),
             probe: Script::new("redis.call('SET', KEYS[1], '1', 'PX', 1000) return redis.call('TIME')"),
         });
-        let watch = tokio::spawn(watch(shared.clone()));
-        Ok(Arc::new(Self { shared, watch }))
+        Ok(Arc::new(Self { shared, watch: Mutex::default() }))
+    }
+
+    /// Begins to connect, in the background of the present runtime, for as long as the link lives. Twice is once.
+    pub fn start(&self) {
+        let mut watching = self.watch.lock();
+        if watching.is_none() {
+            *watching = Some(tokio::spawn(watch(self.shared.clone())));
+        }
     }
 
     /// Goes over to other settings, for example other credentials, without a pause.
@@ -140,7 +146,9 @@ impl RedisLink {
 
 impl Drop for RedisLink {
     fn drop(&mut self) {
-        self.watch.abort();
+        if let Some(watch) = self.watch.get_mut() {
+            watch.abort();
+        }
     }
 }
 

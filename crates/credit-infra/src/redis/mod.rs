@@ -12,9 +12,11 @@ mod limits;
 mod link;
 mod pool;
 mod state;
+mod tiers;
 
 pub use address::{InvalidAddress, RedisAddress};
 pub use cache::RedisCache;
 pub use limits::RedisLimits;
 pub use link::{RedisLink, RedisSettings};
 pub use pool::CannotConnect;
+pub use tiers::TieredCache;

@@ -51,7 +51,7 @@ fn micros(length: std::time::Duration) -> u64 {
 
 impl State {
     pub(super) fn new() -> Self {
-        metrics::gauge!("credit_breaker_state", "dependency" => NAME).set(2.0);
+        show(2.0);
         Self(RwLock::new(Standing::Open { reason: "it was not reached yet".to_owned(), generation: 0 }))
     }
 
@@ -110,8 +110,14 @@ impl State {
     }
 }
 
-fn turned(to: &'static str, number: f64) {
+/// For the breaker 0 is closed and 2 is open.
+fn show(number: f64) {
     metrics::gauge!("credit_breaker_state", "dependency" => NAME).set(number);
+    metrics::gauge!("credit_rate_limit_alone").set(f64::from(u8::from(number > 0.0)));
+}
+
+fn turned(to: &'static str, number: f64) {
+    show(number);
     metrics::counter!("credit_breaker_transitions_total", "dependency" => NAME, "to" => to).increment(1);
 }
 

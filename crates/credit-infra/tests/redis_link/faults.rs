@@ -10,7 +10,7 @@ use credit_infra::redis::{RedisCache, RedisLink};
 use credit_infra::testkit::proxy::{Mode, Proxy};
 use credit_infra::testkit::redis_server::{RedisOptions, RedisServer};
 
-use crate::{admitted, bucket, connected, impatient, limits, settings, tell};
+use crate::{admitted, bucket, connected, impatient, limits, settings, started, tell};
 
 const BACK_WITHIN: Duration = Duration::from_secs(10);
 
@@ -35,7 +35,7 @@ async fn thousand_calls(limits: &dyn RateLimiter, id: u128) -> Duration {
 async fn without_redis_the_process_counts_by_itself_at_once_and_goes_over_when_redis_comes() {
     let server = RedisServer::start(RedisOptions::default());
     server.kill();
-    let link = RedisLink::start(impatient(&server.url())).expect("settings that fit");
+    let link = started(impatient(&server.url())).expect("settings that fit");
     let limits = limits(&link);
     assert_eq!(admitted(&limits, bucket(1, 5, 300), 8).await, 5);
     let took = thousand_calls(&limits, 2).await;
@@ -136,7 +136,7 @@ async fn a_redis_that_cannot_write_or_refuses_the_password_is_away_and_the_reaso
     let by_user = format!("redis://credit:secretword@{}", server.address());
     connected(settings(&by_user)).await;
     let wrong = format!("redis://credit:wrongword@{}", server.address());
-    let link = RedisLink::start(impatient(&wrong)).expect("settings that fit");
+    let link = started(impatient(&wrong)).expect("settings that fit");
     assert!(!link.ready_within(Duration::from_millis(700)).await);
     let why = link.failure().expect("a reason");
     assert!(why.contains("credentials") && !why.contains("word"), "{why}");
@@ -147,7 +147,7 @@ async fn a_redis_that_cannot_write_or_refuses_the_password_is_away_and_the_reaso
 
     let full = RedisOptions { arguments: vec!["--maxmemory 1".to_owned()], ..RedisOptions::default() };
     let server = RedisServer::start(full);
-    let link = RedisLink::start(impatient(&server.url())).expect("settings that fit");
+    let link = started(impatient(&server.url())).expect("settings that fit");
     assert!(!link.ready_within(Duration::from_millis(700)).await);
     assert!(link.failure().is_some_and(|why| why.contains("OOM")), "{link:?}");
     assert_eq!(admitted(&limits(&link), bucket(1, 5, 300), 8).await, 5);

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use credit_core::ports::limits::{Bucket, CallClass, Quota, RateLimiter, Subject, SubjectKind};
 use credit_infra::limits::InProcessLimits;
-use credit_infra::redis::{RedisAddress, RedisLimits, RedisLink, RedisSettings};
+use credit_infra::redis::{CannotConnect, RedisAddress, RedisLimits, RedisLink, RedisSettings};
 
 /// Patient: that a machine is slow is not what is tested here.
 fn settings(url: &str) -> RedisSettings {
@@ -35,8 +35,14 @@ fn impatient(url: &str) -> RedisSettings {
     RedisSettings { connect_timeout: quick, command_timeout: quick, ..settings(url) }
 }
 
+fn started(settings: RedisSettings) -> Result<Arc<RedisLink>, CannotConnect> {
+    let link = RedisLink::try_new(settings)?;
+    link.start();
+    Ok(link)
+}
+
 async fn connected(settings: RedisSettings) -> Arc<RedisLink> {
-    let link = RedisLink::start(settings).expect("settings that fit");
+    let link = started(settings).expect("settings that fit");
     assert!(link.ready_within(Duration::from_secs(10)).await, "{link:?}");
     link
 }

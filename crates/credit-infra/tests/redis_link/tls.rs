@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use credit_infra::redis::{RedisLink, RedisSettings};
+use credit_infra::redis::RedisSettings;
 use credit_infra::testkit::redis_server::{RedisOptions, RedisServer};
 use credit_infra::testkit::tls;
 
-use crate::{admitted, bucket, connected, limits, settings};
+use crate::{admitted, bucket, connected, limits, settings, started};
 
 #[tokio::test]
 async fn a_ca_of_ones_own_is_trusted_and_nobody_elses() {
@@ -18,17 +18,17 @@ async fn a_ca_of_ones_own_is_trusted_and_nobody_elses() {
     let link = connected(with(Some(tls::CA))).await;
     assert_eq!(admitted(&limits(&link), bucket(1, 3, 300), 4).await, 3);
     for wrong in [None, Some(tls::STRANGER_CA)] {
-        let link = RedisLink::start(with(wrong)).expect("settings that fit");
+        let link = started(with(wrong)).expect("settings that fit");
         assert!(!link.ready_within(Duration::from_millis(800)).await, "{wrong:?}");
     }
-    assert!(RedisLink::start(with(Some("no certificate"))).is_err());
+    assert!(started(with(Some("no certificate"))).is_err());
 }
 
 #[tokio::test]
 async fn a_server_without_tls_is_not_spoken_to_in_plain() {
     let server = RedisServer::start(RedisOptions::default());
     let address = server.url().replace("redis://", "rediss://");
-    let link = RedisLink::start(RedisSettings { tls_ca: Some(tls::CA.into()), ..settings(&address) });
+    let link = started(RedisSettings { tls_ca: Some(tls::CA.into()), ..settings(&address) });
     let link = link.expect("settings that fit");
     assert!(!link.ready_within(Duration::from_millis(800)).await);
 }

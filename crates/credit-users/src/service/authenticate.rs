@@ -1,6 +1,6 @@
 //! Knowing the user behind an access token.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use credit_api::front_door::{AuthFailure, Authenticator};
@@ -11,6 +11,7 @@ use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 
 use super::Users;
+use super::seen::LiveSession;
 use crate::domain::Status;
 use crate::store::sessions::{self, SESSIONS};
 use crate::store::users::{self, USERS};
@@ -46,8 +47,8 @@ impl Verified {
 
 #[async_trait]
 impl Authenticator for Users {
-    /// Session and user are read at every request: a logout, a suspension or other roles count from the next request on,
-    /// on every replica and whatever caches there are.
+    /// Session and user are read at every request, or were read less than a second ago where there is a cache: a logout,
+    /// a suspension or other roles count within a second on every replica, also if the cache is lost.
     async fn authenticate(&self, token: &str) -> Result<Principal, AuthFailure> {
         let now = self.now();
         let claims = self.verified.claims(self, token, now).ok_or(AuthFailure::Invalid)?;
@@ -62,6 +63,13 @@ impl Users {
         now: Timestamp,
     ) -> Result<Option<Principal>, StoreError> {
         let AccessClaims { app, user, session, .. } = *claims;
+        if let Some(seen) = self.seen.session(app, session).await
+            && seen.user == user
+            && now < seen.expires_at
+        {
+            return Ok(Some(Principal::User { app, user, session, roles: seen.roles }));
+        }
+        let since = Instant::now();
         let Some(document) = self.documents.get(app, &SESSIONS, &session.to_string()).await? else {
             return Ok(None);
         };
@@ -73,7 +81,11 @@ impl Users {
             return Ok(None);
         };
         let head = users::head(&document)?;
-        let is_active = head.status == Status::Active;
-        Ok(is_active.then_some(Principal::User { app, user, session, roles: head.roles }))
+        if head.status != Status::Active {
+            return Ok(None);
+        }
+        let live = LiveSession { user, roles: head.roles, expires_at: kept.expires_at };
+        self.seen.note_session(app, session, &live, since).await;
+        Ok(Some(Principal::User { app, user, session, roles: live.roles }))
     }
 }

@@ -22,7 +22,10 @@ impl Users {
             }
             let ended = Session { ended: true, ..session };
             match self.documents.commit(app, Batch::of(sessions::replace(&ended, document.version))).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.seen.forget_session(app, id).await;
+                    return Ok(());
+                }
                 Err(CommitError::Version { .. }) => {}
                 Err(other) => return Err(other.into()),
             }

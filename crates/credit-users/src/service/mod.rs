@@ -21,11 +21,13 @@ mod tidy;
 
 mod admins;
 mod issue;
+mod seen;
 mod throttle;
 
 use std::sync::Arc;
 
 use credit_api::Apps;
+use credit_core::ports::cache::Cache;
 use credit_core::ports::documents::Documents;
 use credit_core::ports::keys::{KeyedHash, Sealer, SecretSource};
 use credit_core::ports::passwords::{Passwords, PasswordsBusy};
@@ -59,6 +61,7 @@ pub struct Users {
     store: UserStore,
     throttle: throttle::Throttle,
     verified: authenticate::Verified,
+    seen: seen::Seen,
 }
 
 /// What [`Users`] needs.
@@ -83,6 +86,8 @@ pub struct UsersParts {
     pub sealer: Arc<dyn Sealer>,
     /// Blind indexes and refresh tokens.
     pub hash: Arc<dyn KeyedHash>,
+    /// Beside a store that is far away: what it said lately. `None`: it is asked each time.
+    pub cache: Option<Arc<dyn Cache>>,
     /// What is configured.
     pub settings: UsersSettings,
 }
@@ -91,8 +96,10 @@ impl Users {
     /// The users in this store.
     pub fn new(parts: UsersParts) -> Self {
         let store = UserStore::new(parts.documents.clone(), parts.sealer, parts.hash.clone());
+        let seen = seen::Seen::new(parts.cache);
         Self {
-            throttle: throttle::Throttle::new(parts.documents.clone(), &parts.settings),
+            throttle: throttle::Throttle::new(parts.documents.clone(), seen.clone(), &parts.settings),
+            seen,
             verified: authenticate::Verified::new(),
             documents: parts.documents,
             apps: parts.apps,

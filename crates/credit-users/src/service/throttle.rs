@@ -1,6 +1,7 @@
 //! Counting failed logins, per account and per address.
 //!
-//! The counts are documents, so that all processes share them. Within a process an attempt that is under way counts as
+//! The counts are documents, so that all processes share them and losing a cache loses none; only that a counter is
+//! full may be remembered elsewhere. Within a process an attempt that is under way counts as
 //! a failure until its outcome is known, and whoever would be one too many waits for it, in the order of coming: so any number of guesses at
 //! once are not more than the limit, and any number of right logins at once are no failures.
 
@@ -17,12 +18,14 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::ATTEMPTS;
+use super::seen::Seen;
 use crate::settings::UsersSettings;
 use crate::store::failures::{self, FAILURES};
 
 /// The counters.
 pub(super) struct Throttle {
     documents: Arc<dyn Documents>,
+    seen: Seen,
     per_account: usize,
     per_address: usize,
     window_seconds: i64,
@@ -83,9 +86,10 @@ impl Counter {
 }
 
 impl Throttle {
-    pub(super) fn new(documents: Arc<dyn Documents>, settings: &UsersSettings) -> Self {
+    pub(super) fn new(documents: Arc<dyn Documents>, seen: Seen, settings: &UsersSettings) -> Self {
         Self {
             documents,
+            seen,
             per_account: settings.login_failures_per_account,
             per_address: settings.login_failures_per_address,
             window_seconds: settings.login_window_seconds,
@@ -106,6 +110,10 @@ impl Throttle {
     }
 
     async fn place(&self, counter: &Counter, limit: usize, now: Timestamp) -> Result<Place, Problem> {
+        let shared_name = format!("{}|{}", counter.app, counter.id);
+        if let Some(until) = self.seen.blocked_until(&shared_name).await.filter(|until| now < *until) {
+            return Err(too_many(now, until));
+        }
         let mut place = self.gates.stand_at(counter);
         let gate = place.gate.clone();
         let _next = gate.queue.lock().await;
@@ -118,11 +126,9 @@ impl Throttle {
             let failures = self.read(counter).await?.0.after(self.window_begins(now)).at;
             if failures.len() >= limit {
                 let oldest = failures.first().copied().unwrap_or(now);
-                let wait = oldest.plus_seconds(self.window_seconds).millis_since(now).max(1);
-                let seconds = u64::try_from(wait).unwrap_or(1).div_ceil(1000);
-                return Err(
-                    Problem::because(Code::RateLimited, "Too many failed logins.").retry_after(seconds)
-                );
+                let until = oldest.plus_seconds(self.window_seconds);
+                self.seen.note_block(&shared_name, now, until).await;
+                return Err(too_many(now, until));
             }
             if failures.len() + inside < limit {
                 place.enter();
@@ -210,6 +216,12 @@ impl Drop for Place {
             gates.remove(&self.counter);
         }
     }
+}
+
+fn too_many(now: Timestamp, until: Timestamp) -> Problem {
+    let wait = until.millis_since(now).max(1);
+    let seconds = u64::try_from(wait).unwrap_or(1).div_ceil(1000);
+    Problem::because(Code::RateLimited, "Too many failed logins.").retry_after(seconds)
 }
 
 /// Bytes as text.
