@@ -43,6 +43,28 @@ fn parse_hex(text: &str) -> Result<u128, InvalidId> {
     u128::from_str_radix(text, 16).map_err(|_| InvalidId)
 }
 
+/// The 32 lower-case hex digits of a number. Ids are written several times for each call that moves credits.
+fn write_hex(value: u128, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut text = [0; 32];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(value.to_be_bytes()) {
+        pair[0] = hex_digit(byte >> 4);
+        pair[1] = hex_digit(byte & 0xF);
+    }
+    f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+}
+
+const fn hex_digit(value: u8) -> u8 {
+    if value < 10 { b'0' + value } else { b'a' - 10 + value }
+}
+
+/// Appends a number as lower-case hex with leading zeros, cut off at its lowest `digits`.
+pub fn push_hex(text: &mut String, value: u128, digits: u32) {
+    for place in (0..digits.min(32)).rev() {
+        let nibble = u8::try_from((value >> (4 * place)) & 0xF).unwrap_or_default();
+        text.push(char::from(hex_digit(nibble)));
+    }
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
         $(#[$doc])*
@@ -67,7 +89,8 @@ macro_rules! ids {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!($prefix, "_{:032x}"), self.0)
+                f.write_str(Self::PREFIX)?;
+                write_hex(self.0, f)
             }
         }
 

@@ -15,7 +15,7 @@ pub mod testkit;
 pub use amount::{Amount, AssetCode, InvalidAmount, InvalidAssetCode, MAX_AMOUNT, is_balance};
 pub use id::{
     ApiKeyId, AppId, AuditId, DeliveryId, EntryId, EventId, GrantId, HoldId, IdSource, InvalidId, JobId,
-    SessionId, TransactionId, UserId, WalletId, WebhookId, uuid_v7, uuid_v7_millis,
+    SessionId, TransactionId, UserId, WalletId, WebhookId, push_hex, uuid_v7, uuid_v7_millis,
 };
 pub use job::{Job, JobError, JobOutcome, JobReport, JobRun, JobStatus, Jobs, LastRun};
 pub use module::{Health, HealthState, InitialiseError, Module};

@@ -14,9 +14,10 @@ use tokio::task::JoinHandle;
 
 use super::codec::{self, Decoded};
 use super::config::LedgerSettings;
+use super::filter::GrowingFilter;
 use super::job::{Ask, Job, Outcome};
 use super::lane::Lane;
-use super::load::load_filters;
+use super::load::{load_claims, load_filters};
 use super::projector::Projector;
 use super::state::{State, TailGroup};
 use super::sweeper;
@@ -123,7 +124,7 @@ pub struct Book {
     pub(crate) shown: watch::Sender<u64>,
     /// Why the book takes no more commands, once an invariant or the store has broken.
     pub(crate) broken: RwLock<Option<String>>,
-    queue: Mutex<Option<mpsc::Sender<Job>>>,
+    queue: Mutex<Option<mpsc::Sender<Box<Job>>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     /// The book takes no more commands.
     pub(crate) closing: watch::Sender<bool>,
@@ -137,7 +138,12 @@ impl Book {
         let document = parts.documents.get(id, &views::BOOKS, views::BOOK).await?;
         let view: BookView = document.map(|document| views::read(&document)).transpose()?.unwrap_or_default();
         let filters = load_filters(&parts.documents, id).await?;
-        let state = State::new(view, filters, parts.settings.claims_per_generation);
+        let per_generation = parts.settings.claims_per_generation;
+        let mut newest = GrowingFilter::default();
+        for claim in load_claims(&parts.documents, id, view.claims_made / per_generation).await? {
+            newest.add(claim);
+        }
+        let state = State::new(view, filters, newest, per_generation);
         let (sender, receiver) = mpsc::channel(parts.settings.queue_commands);
         let book = Arc::new(Self {
             id,
@@ -182,7 +188,7 @@ impl Book {
         let stopping = || Problem::because(Code::Unavailable, "The service is stopping.").retry_after(1);
         let queue = self.queue.lock().clone().ok_or_else(stopping)?;
         let (reply, outcome) = oneshot::channel();
-        let mut job = Job::new(ask, reply);
+        let mut job = Box::new(Job::new(ask, reply));
         self.load_needs(&mut job).await?;
         let ticket = job.ticket.clone();
         let deadline = tokio::time::sleep(self.parts.settings.deadline);

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use credit_core::Timestamp;
 use credit_core::ports::StoreError;
 use sha2::{Digest, Sha256};
@@ -34,12 +34,17 @@ pub struct GroupHeader {
     pub records: u32,
 }
 
-/// The records of a group in the making, encoded as they come.
-#[derive(Default)]
+/// The records of a group in the making, encoded as they come, behind room for the head.
 pub(crate) struct Body {
-    bytes: BytesMut,
+    bytes: Vec<u8>,
     records: u32,
     scratch: Vec<u8>,
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self { bytes: vec![0; HEAD], records: 0, scratch: Vec::new() }
+    }
 }
 
 impl Body {
@@ -62,21 +67,20 @@ impl Body {
 
     /// The group: its head and the records.
     pub(crate) fn frame(
-        &self,
+        mut self,
         previous: ChainHash,
         at: Timestamp,
         mint: MintMark,
         claims_before: u64,
     ) -> Bytes {
-        let mut bytes = BytesMut::with_capacity(HEAD + self.bytes.len());
-        bytes.put_u8(VERSION);
-        bytes.put_slice(&previous.0);
-        bytes.put_i64(at.millis());
-        bytes.put_u64(mint);
-        bytes.put_u64(claims_before);
-        bytes.put_u32(self.records);
-        bytes.put_slice(&self.bytes);
-        bytes.freeze()
+        let mut head = &mut self.bytes[..HEAD];
+        head.put_u8(VERSION);
+        head.put_slice(&previous.0);
+        head.put_i64(at.millis());
+        head.put_u64(mint);
+        head.put_u64(claims_before);
+        head.put_u32(self.records);
+        self.bytes.into()
     }
 }
 

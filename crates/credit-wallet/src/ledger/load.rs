@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use credit_core::WalletId;
 use credit_core::ports::StoreError;
-use credit_core::ports::documents::Documents;
+use credit_core::ports::documents::{Documents, Key, Query};
 use credit_core::ports::journal::BookId;
 
 use super::book::Book;
@@ -283,4 +283,28 @@ pub(crate) async fn load_filters(
         }
     }
     Ok(filters)
+}
+
+/// How many claims are read at a time for a filter.
+const SCAN_ROWS: usize = 4_096;
+
+/// The claims of a generation that the views show.
+pub(crate) async fn load_claims(
+    documents: &Arc<dyn Documents>,
+    book: BookId,
+    generation: u64,
+) -> Result<Vec<u128>, StoreError> {
+    let prefix = Key::empty().and_text_prefix(&views::generation_prefix(generation));
+    let mut query = Query::new(&views::CLAIMS, None, prefix, SCAN_ROWS);
+    let mut claims = Vec::new();
+    loop {
+        let rows = documents.query(book, query.clone()).await?;
+        let ids = rows.iter().filter_map(|row| views::parse_claim_id(&row.document.id));
+        claims.extend(ids.map(|(_, claim)| claim));
+        if rows.len() < SCAN_ROWS {
+            return Ok(claims);
+        }
+        query.after = rows.last().map(|row| row.position.clone());
+        tokio::task::yield_now().await;
+    }
 }

@@ -8,6 +8,7 @@ pub(crate) type MintMark = u64;
 const COUNTER_BITS: u32 = 12;
 
 /// Mints ids.
+#[derive(Clone)]
 pub(crate) struct Mint {
     mark: MintMark,
     entropy: u64,

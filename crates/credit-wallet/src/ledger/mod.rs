@@ -5,6 +5,7 @@ mod audit;
 mod book;
 mod codec;
 mod config;
+mod draft;
 mod filter;
 mod history;
 mod job;

@@ -1,23 +1,21 @@
 //! Writes the views behind the journal, in large batches with a watermark.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use credit_core::WalletId;
-use credit_core::ports::documents::{Batch, CommitError, Key, Query, Write};
+use credit_core::ports::documents::{Batch, CommitError, Write};
+use foldhash::{HashMap, HashMapExt};
 
 use super::book::Book;
 use super::filter::Filter;
+use super::load::load_claims;
 use super::state::{State, TailGroup};
 use super::views::{self, BookView, Touched};
 use crate::domain::Wallet;
 
 /// The most rows in one batch; a backlog goes in several.
 const BATCH_ROWS: usize = 50_000;
-
-/// How many claims are read at a time for a filter.
-const SCAN_ROWS: usize = 4_096;
 
 /// Writes the views of one book. Several on one book are harmless: newer rows win.
 pub(crate) struct Projector {
@@ -82,7 +80,7 @@ impl Projector {
                 let Some(generation) = missing else { return Ok(()) };
                 (generation, state.shown)
             };
-            let claims = self.claims_of(generation).await?;
+            let claims = load_claims(&self.book.parts.documents, self.book.id, generation).await?;
             if u64::try_from(claims.len()) != Ok(per_generation) {
                 // Without a filter the generation is looked into each time: slower, and right.
                 tracing::error!(book = %self.book.id, generation, found = claims.len(), "a generation of claims is not whole: run `ledger verify`");
@@ -91,24 +89,7 @@ impl Projector {
             let filter = Filter::over(&claims);
             let write = views::filter_write(generation, &filter, sequence);
             self.book.parts.documents.commit(self.book.id, Batch::of(write)).await?;
-            self.book.state.write().filters.insert(generation, Arc::new(filter));
-        }
-    }
-
-    async fn claims_of(&self, generation: u64) -> Result<Vec<u128>, CommitError> {
-        let prefix = Key::empty().and_text_prefix(&views::generation_prefix(generation));
-        let mut query = Query::new(&views::CLAIMS, None, prefix, SCAN_ROWS);
-        let mut claims = Vec::new();
-        loop {
-            let rows = self.book.parts.documents.query(self.book.id, query.clone()).await?;
-            claims.extend(
-                rows.iter().filter_map(|row| views::parse_claim_id(&row.document.id)).map(|(_, claim)| claim),
-            );
-            if rows.len() < SCAN_ROWS {
-                return Ok(claims);
-            }
-            query.after = rows.last().map(|row| row.position.clone());
-            tokio::task::yield_now().await;
+            self.book.state.write().put_filter(generation, Arc::new(filter));
         }
     }
 
@@ -116,7 +97,8 @@ impl Projector {
     async fn write_once(&self) -> Result<bool, CommitError> {
         let Some(backlog) = Backlog::take(&self.book.state.read()) else { return Ok(false) };
         let documents = &self.book.parts.documents;
-        let mut writes = Vec::new();
+        let rows = backlog.groups.iter().map(|group| 1 + 3 * group.records.len()).sum::<usize>();
+        let mut writes = Vec::with_capacity(rows.min(BATCH_ROWS + BATCH_ROWS / 4));
         let per_generation = self.book.parts.settings.claims_per_generation;
         for group in &backlog.groups {
             views::group_writes(group, per_generation, &mut writes);
@@ -183,10 +165,22 @@ impl Backlog {
 }
 
 impl Book {
-    /// Waits while the views lag behind too far.
+    /// Whether the views lag behind so far that new commands have to wait.
+    pub(crate) fn is_far_behind(&self) -> bool {
+        self.state.read().lag > self.parts.settings.lag_records && !*self.closing.borrow()
+    }
+
+    /// Tells the projector that a batch is large enough, long before anybody has to wait.
+    pub(crate) fn hurry_views(&self) {
+        if self.state.read().lag > self.parts.settings.lag_records / 2 {
+            self.urgent.notify_one();
+        }
+    }
+
+    /// Waits while they do.
     pub(crate) async fn wait_for_views(&self) {
         let mut shown = self.shown.subscribe();
-        while self.state.read().lag > self.parts.settings.lag_records && !*self.closing.borrow() {
+        while self.is_far_behind() {
             shown.borrow_and_update();
             self.urgent.notify_one();
             // The projector may have finished between the look and the wait; it tells the next time it has.

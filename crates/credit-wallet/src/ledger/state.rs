@@ -1,13 +1,14 @@
 //! A book in memory: a cache over views and journal. Everything here is durable: it changes only after an append.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use credit_core::{AssetCode, Timestamp, WalletId};
+use foldhash::{HashMap, HashMapExt};
 use serde::{Deserialize, Serialize};
 
-use super::filter::Filter;
+use super::filter::{Filter, GrowingFilter};
 use super::mint::MintMark;
 use super::views::{self, BookView};
 use crate::domain::{ChainHash, Direction, Place, Record, Wallet};
@@ -94,8 +95,10 @@ pub(crate) struct State {
     pub(crate) lag: usize,
     /// How many claims there are.
     pub(crate) claims_made: u64,
-    /// Filters over complete generations of claims.
+    /// Filters over complete generations of claims, as they are kept.
     pub(crate) filters: BTreeMap<u64, Arc<Filter>>,
+    /// Filters over the generations that have none yet: the newest, and those that have just become complete.
+    growing: BTreeMap<u64, GrowingFilter>,
     /// How many claims make a generation.
     pub(crate) claims_per_generation: u64,
     /// Sums over all entries.
@@ -110,12 +113,15 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// A book as its views show it, with the filters over its complete generations of claims.
+    /// A book as its views show it, with the filters over its complete generations of claims, and over the newest one
+    /// as far as the views show it.
     pub(crate) fn new(
         view: BookView,
         filters: BTreeMap<u64, Arc<Filter>>,
+        newest: GrowingFilter,
         claims_per_generation: u64,
     ) -> Self {
+        let growing = BTreeMap::from([(view.claims_made / claims_per_generation, newest)]);
         Self {
             head: view.sequence,
             hash: view.hash,
@@ -126,6 +132,7 @@ impl State {
             lag: 0,
             claims_made: view.claims_made,
             filters,
+            growing,
             claims_per_generation,
             totals: view.totals,
             removals: 0,
@@ -136,14 +143,28 @@ impl State {
         }
     }
 
-    /// Where in the views a claim may be, by their ids: in the newest generation, in those without a filter, and in
-    /// those whose filter does not rule it out.
+    /// Where in the views a claim may be, by their ids: in every generation whose filter does not rule it out, or that
+    /// has none.
     pub(crate) fn claim_ids(&self, claim: u128) -> Vec<String> {
-        let generations = (0..=self.claims_made / self.claims_per_generation).rev();
-        generations
-            .filter(|generation| self.filters.get(generation).is_none_or(|filter| filter.may_hold(claim)))
-            .map(|generation| views::claim_id(generation, claim))
-            .collect()
+        let kept = self.filters.iter().filter(|(_, filter)| filter.may_hold(claim)).map(|(number, _)| *number);
+        let growing = self.growing.iter().filter(|(_, filter)| filter.may_hold(claim)).map(|(number, _)| *number);
+        let filtered = self.filters.len() + self.growing.len();
+        let all = 0..=self.newest_generation();
+        let has_filter = |number: &u64| self.filters.contains_key(number) || self.growing.contains_key(number);
+        let bare = (u64::try_from(filtered) != Ok(all.end() + 1)).then(|| all.filter(|number| !has_filter(number)));
+        let generations = growing.chain(kept).chain(bare.into_iter().flatten());
+        generations.map(|generation| views::claim_id(generation, claim)).collect()
+    }
+
+    /// The generation into which the next claim goes.
+    pub(crate) fn newest_generation(&self) -> u64 {
+        self.claims_made / self.claims_per_generation
+    }
+
+    /// A generation is complete and its filter is kept.
+    pub(crate) fn put_filter(&mut self, generation: u64, filter: Arc<Filter>) {
+        self.growing.remove(&generation);
+        self.filters.insert(generation, filter);
     }
 
     /// The first group of the tail: all claims from it on are in memory.
@@ -194,12 +215,7 @@ impl State {
 
     /// Takes a group as the new head. `wallets` are its wallets as they are after it. Where others append too, a reader
     /// that has caught up may have found the group in the journal and applied it already: then nothing is left to do.
-    ///
-    /// A read that caught up with the journal may have applied it between the append and now.
     pub(crate) fn commit(&mut self, group: TailGroup, wallets: impl IntoIterator<Item = Arc<Wallet>>) {
-        if self.head >= group.sequence {
-            return;
-        }
         if group.sequence <= self.head {
             return;
         }
@@ -240,6 +256,7 @@ impl State {
         for (index, record) in (0_u32..).zip(&group.records) {
             let place = Place { sequence: group.sequence, index };
             for claim in record.all_claims() {
+                self.growing.entry(self.claims_made / self.claims_per_generation).or_default().add(claim);
                 self.claims_made += 1;
                 self.claims.entry(claim).or_insert(place);
             }

@@ -1,9 +1,9 @@
 //! The views: documents written behind the journal, which can be dropped and built again from it.
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::{Collection, Document, Index, Key, Write};
-use credit_core::{GrantId, HoldId, Timestamp, TransactionId, WalletId};
+use credit_core::{GrantId, HoldId, Timestamp, TransactionId, WalletId, push_hex};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -85,7 +85,15 @@ pub fn kind_bit(kind: Kind) -> u16 {
 
 /// A place with its time, as text that sorts by it: 12 hex digits of time, 12 of sequence, 6 of index.
 pub fn place_key(at: Timestamp, place: Place) -> String {
-    format!("{:012x}{:012x}{:06x}", at.sortable(), place.sequence, place.index)
+    let mut key = String::with_capacity(30);
+    push_place_key(&mut key, at, place);
+    key
+}
+
+fn push_place_key(key: &mut String, at: Timestamp, place: Place) {
+    push_hex(key, at.sortable().into(), 12);
+    push_hex(key, place.sequence.into(), 12);
+    push_hex(key, place.index.into(), 6);
 }
 
 /// The prefix of all place keys from an instant on.
@@ -103,7 +111,11 @@ pub fn parse_place_key(text: &str) -> Option<(Timestamp, Place)> {
 
 /// The id of a claim in a generation.
 pub fn claim_id(generation: u64, claim: u128) -> String {
-    format!("{}{claim:032x}", generation_prefix(generation))
+    let mut id = String::with_capacity(8 + 1 + 32);
+    push_hex(&mut id, generation.into(), 8);
+    id.push('/');
+    push_hex(&mut id, claim, 32);
+    id
 }
 
 /// The prefix of the claims of a generation, and the id of its filter.
@@ -189,16 +201,28 @@ pub fn refund_write(transaction: TransactionId, refunded: &Refunded, sequence: u
     put(&REFUNDS, transaction.to_string(), sequence, json(refunded), Vec::new())
 }
 
+/// Bodies of many small rows, cut from one piece of memory.
+#[derive(Default)]
+struct Bodies(BytesMut);
+
+impl Bodies {
+    fn json<T: Serialize>(&mut self, value: &T) -> Bytes {
+        serde_json::to_writer((&mut self.0).writer(), value).expect("views always have a JSON form");
+        self.0.split().freeze()
+    }
+}
+
 /// The rows that a group adds whatever comes after it: itself, history, references and claims.
 pub(crate) fn group_writes(group: &TailGroup, claims_per_generation: u64, writes: &mut Vec<Write>) {
+    let mut bodies = Bodies(BytesMut::with_capacity(group.records.len() * 32));
     let mut kinds = 0;
     let mut number = group.claims_before;
     for (index, record) in (0_u32..).zip(&group.records) {
         let place = Place { sequence: group.sequence, index };
-        kinds |= record_writes(group, place, record, writes);
+        kinds |= record_writes(group, place, record, &mut bodies, writes);
         for claim in record.all_claims() {
             let id = claim_id(number / claims_per_generation, claim);
-            let body = json(&(place.sequence, place.index));
+            let body = bodies.json(&(place.sequence, place.index));
             writes.push(put(&CLAIMS, id, group.sequence, body, Vec::new()));
             number += 1;
         }
@@ -209,19 +233,28 @@ pub(crate) fn group_writes(group: &TailGroup, claims_per_generation: u64, writes
     writes.push(put(&GROUPS, id, group.sequence, json(&view), keys.into_iter().collect()));
 }
 
-fn record_writes(group: &TailGroup, place: Place, record: &Record, writes: &mut Vec<Write>) -> u16 {
-    let key = place_key(group.at, place);
+fn record_writes(
+    group: &TailGroup,
+    place: Place,
+    record: &Record,
+    bodies: &mut Bodies,
+    writes: &mut Vec<Write>,
+) -> u16 {
     for change in &record.changes {
         let kinds = record
             .posted
             .iter()
             .filter(|posted| posted.touches(change.wallet))
             .fold(0, |kinds, posted| kinds | kind_bit(posted.kind));
-        let id = format!("{}/{key}", change.wallet);
-        writes.push(put(&HISTORY, id, group.sequence, json(&HistoryView { k: kinds }), Vec::new()));
+        let mut id = String::with_capacity(WalletId::PREFIX.len() + 32 + 1 + 30);
+        id.push_str(WalletId::PREFIX);
+        push_hex(&mut id, change.wallet.as_u128(), 32);
+        id.push('/');
+        push_place_key(&mut id, group.at, place);
+        writes.push(put(&HISTORY, id, group.sequence, bodies.json(&HistoryView { k: kinds }), Vec::new()));
     }
     for reference in record.posted.iter().filter_map(|posted| posted.note.reference.as_deref()) {
-        let id = format!("{}{key}", reference_prefix(reference));
+        let id = format!("{}{}", reference_prefix(reference), place_key(group.at, place));
         writes.push(put(&REFERENCES, id, group.sequence, Bytes::from_static(b"{}"), Vec::new()));
     }
     record.posted.iter().fold(0, |kinds, posted| kinds | kind_bit(posted.kind))
