@@ -13,7 +13,7 @@ use super::mint::{Mint, MintMark};
 use super::state::State;
 use crate::domain::commands::Sweep;
 use crate::domain::{
-    Answer, Command, Decided, Desk, Place, Record, StoredRefusal, Wallet, World, check_posted, has_due, next_due, settle,
+    Answer, Command, Decided, Desk, Needs, Place, Record, StoredRefusal, Wallet, World, check_posted, has_due, next_due, settle,
 };
 
 /// For how long a group takes more commands while the one before it is on its way, in milliseconds: what is posted in it
@@ -131,16 +131,20 @@ impl Draft {
         if !Book::is_prepared(state, job) {
             return Some(NotNow::Unprepared);
         }
-        // What was loaded for the command is in the state, and not in the copies of the wallets in here.
-        let needs = &job.needs;
-        let of_lots = needs.lots.iter().map(|(wallet, _)| wallet);
-        let of_holds = needs.holds.iter().map(|(wallet, _)| wallet);
-        let of_refunds = needs.refunds.iter().map(|(wallet, _)| wallet);
-        let is_here = |wallet: &WalletId| self.wallet(*wallet).is_some();
-        if of_lots.chain(of_holds).chain(of_refunds).any(is_here) {
+        if self.lacks_part(state, &job.needs) {
             return Some(NotNow::Later);
         }
         (self.effects.at < now && !self.is_steady(state, job, now)).then_some(NotNow::Later)
+    }
+
+    /// Whether a lot, a hold or refund progress was loaded into the state after its wallet had been copied into here.
+    fn lacks_part(&self, state: &State, needs: &Needs) -> bool {
+        let lacks = |id: WalletId, has: &dyn Fn(&Wallet) -> bool| {
+            self.wallet(id).is_some_and(|copy| !has(copy)) && state.wallet(id).is_some_and(|wallet| has(wallet))
+        };
+        needs.lots.iter().any(|(id, lot)| lacks(*id, &|wallet| wallet.lot(*lot).is_some()))
+            || needs.holds.iter().any(|(id, hold)| lacks(*id, &|wallet| wallet.holds.contains_key(hold)))
+            || needs.refunds.iter().any(|(id, of)| lacks(*id, &|wallet| wallet.refunds.contains_key(of)))
     }
 
     /// Whether it makes no difference to a command that the group was begun some milliseconds ago.
