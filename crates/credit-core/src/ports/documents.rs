@@ -118,13 +118,17 @@ pub enum Write {
     Replace { collection: &'static Collection, id: String, version: u64, body: Bytes, keys: IndexKeys },
     /// Changes nothing. Conflicts unless the document is kept at `version`; with version 0, unless it is absent.
     Require { collection: &'static Collection, id: String, version: u64 },
-    /// A view: kept at `sequence` unless a newer or equal one is kept. Never conflicts; its keys are not unique.
+    /// A view: kept at `sequence` unless a newer or equal one is kept. Never conflicts, and so has no key in a unique
+    /// index.
     Put { collection: &'static Collection, id: String, sequence: u64, body: Bytes, keys: IndexKeys },
     /// Gone. Conflicts unless it is kept at `version`.
     Delete { collection: &'static Collection, id: String, version: u64 },
 }
 
 /// Writes that happen all or not at all, in one application.
+///
+/// Except a batch of [`Write::Put`] alone: it may become visible in parts, and of one that failed some may stay. Its
+/// last write becomes visible last, when all others are; that is where a watermark belongs. Doing it again is harmless.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
     /// In the order in which they are applied; each sees the ones before.
@@ -144,18 +148,20 @@ impl Batch {
         self
     }
 
-    /// For adapters, before anything else: every key names a declared index.
+    /// For adapters, before anything else: every key names a declared index, and no key of a view a unique one.
     ///
     /// # Panics
-    /// If one does not: the module that made the batch has a fault.
+    /// If this does not hold: the module that made the batch has a fault.
     pub fn assert_declared(&self) {
         for write in &self.writes {
             if let Write::Insert { collection, keys, .. }
             | Write::Replace { collection, keys, .. }
             | Write::Put { collection, keys, .. } = write
             {
+                let is_view = matches!(write, Write::Put { .. });
                 for (index, _) in keys {
-                    collection.declared_index(index);
+                    let index = collection.declared_index(index);
+                    assert!(!(is_view && index.unique), "a view has a key in {}.{}", collection.name, index.name);
                 }
             }
         }

@@ -111,7 +111,9 @@ fn random_write(dice: &mut Dice) -> Write {
         0..3 => Write::Insert { collection, id, body, keys: random_keys(dice, collection) },
         3..6 => Write::Replace { collection, id, version, body, keys: random_keys(dice, collection) },
         6..8 => {
-            Write::Put { collection, id, sequence: version + 1, body, keys: random_keys(dice, collection) }
+            let mut keys = random_keys(dice, collection);
+            keys.retain(|(index, _)| !collection.declared_index(index).unique);
+            Write::Put { collection, id, sequence: version + 1, body, keys }
         }
         8 => Write::Delete { collection, id, version },
         _ => Write::Require { collection, id, version },
@@ -216,7 +218,7 @@ mod tests {
         let store = MemoryDocuments::new();
         let (mut done, mut exists, mut taken, mut version) = (0, 0, 0, 0);
         let mut dice = Dice::new(1);
-        for step in 0..20_000 {
+        for step in 0..40_000 {
             match store.commit(apps_of(step / 30)[0], random_batch(&mut dice)).await {
                 Ok(()) => done += 1,
                 Err(CommitError::Exists { .. }) => exists += 1,
