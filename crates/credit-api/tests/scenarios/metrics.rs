@@ -17,6 +17,7 @@ async fn metrics_are_text_and_there_is_nothing_else_on_their_port() {
         cursor_key: Arc::new(TestKeyedHash),
         trusted_proxies: TrustedProxies::default(),
         limits: None,
+        body_timeout: std::time::Duration::from_secs(30),
     });
     let render: credit_api::RenderMetrics = Arc::new(|| "credit_up 1\n".to_owned());
     let app = App::new().configure(|config| configure_metrics(config, &door, &render));
