@@ -81,6 +81,24 @@ impl OpenError {
 pub(super) fn store_error(error: impl Into<redb::Error>) -> StoreError {
     match error.into() {
         error @ redb::Error::Corrupted(_) => StoreError::Corrupt(error.to_string()),
+        redb::Error::Io(error) if is_no_space(&error) => {
+            StoreError::Unavailable(format!("{NO_SPACE}: {error}"))
+        }
         error => StoreError::Unavailable(error.to_string()),
     }
+}
+
+/// How every sentence begins that says so.
+const NO_SPACE: &str = "there is no space left for the store";
+
+/// Whether the operating system refused a write for want of space: then nothing of it was taken and dropped, and it works
+/// again when there is space.
+fn is_no_space(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+/// Whether a fault was want of space.
+pub(super) fn says_no_space(why: &str) -> bool {
+    why.contains(NO_SPACE)
 }

@@ -1,12 +1,12 @@
 //! One database file: open until closed, and failed for good after the first fault while writing.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use credit_core::ports::StoreError;
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockWriteGuard};
 use redb::{Database, ReadTransaction, ReadableDatabase, TableDefinition, TableError, WriteTransaction};
 
-use super::error::store_error;
+use super::error::{says_no_space, store_error};
 
 /// Every table is bytes to bytes; `rows` says which bytes.
 pub(super) type Rows<'a> = TableDefinition<'a, &'static [u8], &'static [u8]>;
@@ -16,24 +16,38 @@ pub(super) type WriteRows<'a> = redb::Table<'a, &'static [u8], &'static [u8]>;
 /// Why the store failed, once it has. Both files share it: what one file can no longer keep, the other must not
 /// build on.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Failure(Arc<OnceLock<String>>);
+pub(super) struct Failure(Arc<RwLock<Option<String>>>);
 
 impl Failure {
     /// The first reason stays.
     pub(super) fn declare(&self, why: &dyn std::fmt::Display) {
-        if self.0.set(why.to_string()).is_ok() {
-            tracing::error!(reason = %why, "the store failed and must be restarted");
+        let mut reason = self.0.write();
+        if reason.is_none() {
+            tracing::error!(reason = %why, "the store failed");
+            *reason = Some(why.to_string());
         }
     }
 
     pub(super) fn reason(&self) -> Option<String> {
-        self.0.get().cloned()
+        self.0.read().clone()
+    }
+
+    /// Whether it is over when there is space again. Any other failure lasts until the process starts again: what the
+    /// operating system failed to write once it may silently have dropped.
+    pub(super) fn may_pass(&self) -> bool {
+        self.0.read().as_deref().is_some_and(says_no_space)
+    }
+
+    /// The store was opened anew and is whole.
+    pub(super) fn is_over(&self) {
+        *self.0.write() = None;
     }
 
     /// Refuses once the store has failed.
     pub(super) fn check(&self) -> Result<(), StoreError> {
-        match self.0.get() {
+        match &*self.0.read() {
             None => Ok(()),
+            Some(why) if says_no_space(why) => Err(StoreError::Unavailable(why.clone())),
             Some(why) => {
                 Err(StoreError::Unavailable(format!("the store failed and must be restarted: {why}")))
             }
@@ -83,6 +97,11 @@ impl StoreFile {
         self.failure.check()?;
         let database = self.database.read();
         database.as_ref().ok_or_else(closed)?.begin_write().map_err(store_error)
+    }
+
+    /// Nobody else reads or writes meanwhile.
+    pub(super) fn lock(&self) -> RwLockWriteGuard<'_, Option<Database>> {
+        self.database.write()
     }
 
     /// Marks the file as cleanly stopped. Later calls answer that the store is closed.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use credit_core::ports::StoreError;
 use credit_core::ports::journal::{Appended, BookId, Group, Journal, Sequence};
 use parking_lot::{Mutex, RwLock};
-use redb::ReadableTable;
+use redb::{ReadTransaction, ReadableTable};
 use tokio::sync::oneshot;
 
 use super::error::store_error;
@@ -51,9 +51,20 @@ impl Heads {
 
     /// From what is stored.
     pub(super) fn load(file: &StoreFile) -> Result<Self, StoreError> {
-        let snapshot = file.begin_read()?;
+        Self::read(&file.begin_read()?)
+    }
+
+    /// From what is stored, after it was opened anew: an append whose outcome was unknown may be there or not.
+    pub(super) fn reload(&self, snapshot: &ReadTransaction) -> Result<(), StoreError> {
+        let stored = Self::read(snapshot)?.durable.into_inner();
+        self.moved.lock().extend(stored.iter().map(|(book, head)| (*book, *head)));
+        *self.durable.write() = stored;
+        Ok(())
+    }
+
+    fn read(snapshot: &ReadTransaction) -> Result<Self, StoreError> {
         let mut durable = BTreeMap::new();
-        if let Some(groups) = open_rows(&snapshot, GROUPS)? {
+        if let Some(groups) = open_rows(snapshot, GROUPS)? {
             let mut next = Some(BookId::from_u128(0));
             while let Some(from) = next {
                 let mut behind = groups.range(rows::slot_key(from, 0).as_slice()..).map_err(store_error)?;
@@ -162,6 +173,10 @@ impl Journal for EmbeddedJournal {
 
     fn is_shared(&self) -> bool {
         false
+    }
+
+    fn is_away(&self) -> bool {
+        self.file.failure().check().is_err()
     }
 }
 

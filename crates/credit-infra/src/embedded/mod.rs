@@ -7,7 +7,8 @@
 //!
 //! Nothing is acknowledged or visible before it is durable. One sync covers all groups (or batches) that wait. A
 //! fault while writing is the end of the store: every later call is refused until the process starts again, because
-//! what the operating system failed to write once it may silently have dropped.
+//! what the operating system failed to write once it may silently have dropped. Want of space alone passes: then the
+//! files are opened anew as soon as there is some.
 
 mod documents;
 mod documents_writer;
@@ -16,6 +17,7 @@ mod file;
 mod format;
 mod journal;
 mod owner;
+mod recovery;
 mod rows;
 
 pub mod faulty;
@@ -34,7 +36,7 @@ use credit_core::ports::documents::Documents;
 use credit_core::ports::journal::{BookId, Journal};
 use credit_core::{Clock, IdSource, Timestamp};
 use redb::backends::{FileBackend, InMemoryBackend};
-use redb::{Builder, Database, DatabaseError, StorageBackend};
+use redb::{Builder, Database, DatabaseError, ReadTransaction, StorageBackend};
 
 use crate::clock::SystemClock;
 use crate::randomness::OsIds;
@@ -50,6 +52,7 @@ use self::file::{Failure, StoreFile, open_rows};
 use self::format::{DOCUMENTS_STEPS, JOURNAL_STEPS, Meta, Step, migrate, newest, read_meta, write_meta};
 use self::journal::{EmbeddedJournal, Heads};
 use self::owner::Owner;
+use self::recovery::{Caretaker, Recovery};
 
 const JOURNAL_FILE: &str = "journal.redb";
 const DOCUMENTS_FILE: &str = "documents.redb";
@@ -121,6 +124,7 @@ pub struct EmbeddedStore {
     failure: Failure,
     store_id: u128,
     owned: Option<PathBuf>,
+    caretaker: Option<Caretaker>,
 }
 
 impl EmbeddedStore {
@@ -151,6 +155,7 @@ impl EmbeddedStore {
                 .map_err(|refused| refused.unwrap_or_else(in_use))?;
         let mut store = Self::assemble(journal, documents, options)?;
         store.owned = Some(directory.to_owned());
+        store.caretaker = Some(Caretaker::start(store.recovery(directory, options)));
         Ok(store)
     }
 
@@ -180,7 +185,8 @@ impl EmbeddedStore {
         let journal_file = Arc::new(StoreFile::new(journal, failure.clone()));
         let documents_file = Arc::new(StoreFile::new(documents, failure.clone()));
         let heads = Arc::new(Heads::load(&journal_file).map_err(OpenError::damaged(JOURNAL_FILE))?);
-        check_tails(&heads, &documents_file)?;
+        let noted = documents_file.begin_read().and_then(|snapshot| noted_heads(&snapshot));
+        check_noted(&heads, noted.map_err(OpenError::damaged(DOCUMENTS_FILE))?)?;
         let (journal, journal_writer) = EmbeddedJournal::start(Arc::clone(&journal_file), Arc::clone(&heads));
         let (documents, documents_writer) =
             EmbeddedDocuments::start(Arc::clone(&documents_file), Arc::clone(&heads));
@@ -194,7 +200,20 @@ impl EmbeddedStore {
             failure,
             store_id,
             owned: None,
+            caretaker: None,
         })
+    }
+
+    fn recovery(&self, directory: &Path, options: EmbeddedOptions) -> Recovery {
+        Recovery {
+            directory: directory.to_owned(),
+            options,
+            store_id: self.store_id,
+            journal: Arc::clone(&self.journal_file),
+            documents: Arc::clone(&self.documents_file),
+            heads: Arc::clone(&self.heads),
+            failure: self.failure.clone(),
+        }
     }
 
     /// The journal port.
@@ -214,7 +233,8 @@ impl EmbeddedStore {
         self.store_id
     }
 
-    /// Why the store has failed, if it has: it must be restarted. For the health report.
+    /// Why the store has failed, if it has: there is no space, and it goes on when there is, or it must be restarted. For
+    /// the health report.
     pub fn failed(&self) -> Option<String> {
         self.failure.reason()
     }
@@ -229,6 +249,7 @@ impl EmbeddedStore {
         if self.writers.is_empty() {
             return Ok(());
         }
+        drop(self.caretaker.take());
         self.journal.stop();
         self.documents.stop();
         for writer in self.writers.drain(..) {
@@ -341,24 +362,25 @@ fn is_empty_journal(journal: &Database) -> Result<bool, StoreError> {
     }
 }
 
+/// How far the documents have seen each book reach.
+fn noted_heads(documents: &ReadTransaction) -> Result<Vec<(BookId, u64)>, StoreError> {
+    let Some(table) = open_rows(documents, HEADS)? else { return Ok(Vec::new()) };
+    let mut noted = Vec::new();
+    for row in table.range::<&[u8]>(..).map_err(store_error)? {
+        let (book, head) = row.map_err(store_error)?;
+        let head = head.value().try_into().map(u64::from_be_bytes);
+        let (Some(book), Ok(head)) = (rows::read_app(book.value()), head) else {
+            return Err(StoreError::Corrupt("a noted head does not read".to_owned()));
+        };
+        noted.push((book, head));
+    }
+    Ok(noted)
+}
+
 /// Every book must reach as far as the documents have seen it reach.
-fn check_tails(heads: &Heads, documents: &StoreFile) -> Result<(), OpenError> {
-    let noted = || -> Result<Vec<(BookId, u64)>, StoreError> {
-        let snapshot = documents.begin_read()?;
-        let Some(table) = open_rows(&snapshot, HEADS)? else { return Ok(Vec::new()) };
-        let mut noted = Vec::new();
-        for row in table.range::<&[u8]>(..).map_err(store_error)? {
-            let (book, head) = row.map_err(store_error)?;
-            let head = head.value().try_into().map(u64::from_be_bytes);
-            let (Some(book), Ok(head)) = (rows::read_app(book.value()), head) else {
-                return Err(StoreError::Corrupt("a noted head does not read".to_owned()));
-            };
-            noted.push((book, head));
-        }
-        Ok(noted)
-    };
+fn check_noted(heads: &Heads, noted: Vec<(BookId, u64)>) -> Result<(), OpenError> {
     let durable = heads.all();
-    for (book, kept) in noted().map_err(OpenError::damaged(DOCUMENTS_FILE))? {
+    for (book, kept) in noted {
         let found = durable.get(&book).copied().unwrap_or(0);
         if found < kept {
             return Err(OpenError::LostTail { book, found, kept });

@@ -1,6 +1,7 @@
 //! A guard: breaker, bulkhead, deadline and retry budget of one dependency.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use credit_core::ports::StoreError;
@@ -11,6 +12,9 @@ use tokio::sync::SemaphorePermit;
 use super::breaker::{Breaker, BreakerSettings, Rejected, Verdict};
 use super::budget::RetryBudget;
 use super::bulkhead::Bulkhead;
+
+/// After so many milliseconds whoever would queue behind a write of unknown outcome is told to come again.
+const UNKNOWN_FOR_LONG: u64 = 2000;
 
 /// The bounds of one dependency.
 #[derive(Debug, Clone)]
@@ -36,6 +40,7 @@ impl GuardSettings {
     pub fn embedded() -> Self {
         Self {
             breaker: BreakerSettings {
+                minimum_calls: 3,
                 slow_after: Duration::from_secs(5),
                 slow_percent: 90,
                 ..BreakerSettings::default()
@@ -67,6 +72,9 @@ pub struct Guard {
     bulkhead: Bulkhead,
     budget: RetryBudget,
     settings: GuardSettings,
+    born: Instant,
+    /// Since when writes are made whose outcome nobody knows, in milliseconds of this guard's life; 0: none is.
+    unknown_since: AtomicU64,
 }
 
 /// Whether what failed may have happened.
@@ -116,12 +124,40 @@ impl Guard {
             bulkhead: Bulkhead::new(settings.places, settings.queue),
             budget: RetryBudget::new(10),
             settings,
+            born: Instant::now(),
+            unknown_since: AtomicU64::new(0),
         })
     }
 
     /// Its breaker, for the health report.
     pub fn breaker(&self) -> &Arc<Breaker> {
         &self.breaker
+    }
+
+    /// Whether it is no use to begin a write now: calls are turned away, or one has been made again and again for a while
+    /// and nobody knows what became of it.
+    pub fn is_away(&self) -> bool {
+        let since = self.unknown_since.load(Ordering::Relaxed);
+        (since > 0 && self.age() >= since + UNKNOWN_FOR_LONG) || self.breaker.is_open()
+    }
+
+    fn age(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Remembers since when the outcome of writes is not known.
+    fn note_write(&self, fault: Option<&StoreError>) {
+        match fault {
+            Some(StoreError::OutcomeUnknown(_)) => {
+                let (none, now) = (0, self.age().max(1));
+                let _since =
+                    self.unknown_since.compare_exchange(none, now, Ordering::Relaxed, Ordering::Relaxed);
+            }
+            None if self.unknown_since.load(Ordering::Relaxed) > 0 => {
+                self.unknown_since.store(0, Ordering::Relaxed);
+            }
+            _ => {}
+        }
     }
 
     /// Makes a call that changes nothing. The future of a try is dropped at the deadline: what must go on, goes on by
@@ -154,7 +190,9 @@ impl Guard {
     /// Makes a call that changes something, once. Turned away: [`StoreError::Unavailable`], and the call was not made.
     /// Made and not answered in time: [`StoreError::OutcomeUnknown`].
     pub(super) async fn write<A: Answer>(&self, call: impl Future<Output = A>) -> A {
-        self.once(Kind::Write, self.settings.write_deadline, call).await
+        let answer = self.once(Kind::Write, self.settings.write_deadline, call).await;
+        self.note_write(answer.fault());
+        answer
     }
 
     async fn once<A: Answer>(&self, kind: Kind, patience: Duration, call: impl Future<Output = A>) -> A {

@@ -50,6 +50,6 @@ impl Journal for GuardedJournal {
     }
 
     fn is_away(&self) -> bool {
-        self.guard.breaker().is_open() || self.inner.is_away()
+        self.guard.is_away() || self.inner.is_away()
     }
 }
