@@ -51,9 +51,7 @@ impl Remote {
                 Ok(store) => return self.take(store).await,
                 Err(error) if error.is_retryable() => {
                     let why = error.to_string();
-                    if why != self.late.why() {
-                        tracing::warn!(why, "the store is not reached yet; it is tried again until it is");
-                    }
+                    tracing::warn!(why, "the store is not reached yet; it is tried again until it is");
                     self.late.note(why);
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
