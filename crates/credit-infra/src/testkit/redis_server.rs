@@ -22,6 +22,8 @@ pub struct RedisOptions {
     pub users: Vec<String>,
     /// Connections only with TLS, by the certificates of [`super::tls`].
     pub tls: bool,
+    /// It is no Redis but a Sentinel, which watches this one under this name.
+    pub sentinel_of: Option<(String, SocketAddr)>,
     /// Further arguments, such as `--maxmemory 1mb`.
     pub arguments: Vec<String>,
 }
@@ -72,7 +74,9 @@ impl RedisServer {
         let how = "run scripts/tools.sh redis";
         let program = find("REDIS_SERVER_BIN", "redis-server", None, how);
         std::fs::write(self.folder.path().join("redis.conf"), self.configuration()).expect("a file");
-        let mut process = Process::start(&program, &["redis.conf"], self.folder.path());
+        let sentinel = ["redis.conf", "--sentinel"];
+        let arguments = if self.options.sentinel_of.is_some() { &sentinel[..] } else { &sentinel[..1] };
+        let mut process = Process::start(&program, arguments, self.folder.path());
         let limit = Instant::now() + START;
         while !self.answers() {
             if process.has_ended() || Instant::now() > limit {
@@ -89,6 +93,10 @@ impl RedisServer {
 
     /// A file, so that the password is in no list of processes.
     fn configuration(&self) -> String {
+        if let Some((name, master)) = &self.options.sentinel_of {
+            let (ip, port) = (master.ip(), master.port());
+            return format!("bind 127.0.0.1\nport {}\nsentinel monitor {name} {ip} {port} 1\n", self.port);
+        }
         let (plain, secure) = if self.options.tls { (0, self.port) } else { (self.port, 0) };
         let mut lines = vec![
             "bind 127.0.0.1".to_owned(),

@@ -4,6 +4,7 @@ mod contract;
 mod faults;
 mod leases;
 mod tls;
+mod topologies;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
