@@ -1,12 +1,13 @@
 //! Reading the secrets again while the service runs.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use credit_infra::randomness::OsSecrets;
+use credit_infra::vault::Vault;
 
-use crate::config::{Sources, load};
+use crate::config::{Settings, Sources, VaultSecret, VaultSource, before_vault, with_vault};
 use crate::secrets::Secrets;
 use crate::wiring::Service;
 
@@ -14,22 +15,45 @@ use crate::wiring::Service;
 pub(crate) struct KeyWatch {
     sources: Sources,
     service: Arc<Service>,
+    vault: Option<Asked>,
 }
 
+/// The Vault that is asked, and how one gets there.
+struct Asked {
+    vault: Arc<Vault>,
+    source: VaultSource,
+}
+
+/// Between two attempts while something is wrong, if it is not shorter anyhow.
+const SOON: Duration = Duration::from_secs(3);
+
 impl KeyWatch {
-    /// Over a service that works with them.
-    pub(crate) fn new(sources: Sources, service: Arc<Service>) -> Self {
-        Self { sources, service }
+    /// Over a service that works with them; with the Vault that was asked, if there is one.
+    pub(crate) fn new(
+        sources: Sources,
+        settings: &Settings,
+        service: Arc<Service>,
+        vault: Option<Arc<Vault>>,
+    ) -> Self {
+        let vault = vault.zip(settings.vault.clone()).map(|(vault, source)| Asked { vault, source });
+        Self { sources, service, vault }
     }
 
     /// Reads them again and again, for ever. What cannot be read or used changes nothing.
-    pub(crate) async fn keep_fresh(self, pause: Duration) {
+    pub(crate) async fn keep_fresh(mut self, pause: Duration) {
         let mut complaint = String::new();
         loop {
-            tokio::time::sleep(pause).await;
+            self.rest(if complaint.is_empty() { pause } else { pause.min(SOON) }).await;
             match self.refresh().await {
-                Ok(true) => tracing::info!("the keys were replaced: they were rotated where they come from"),
-                Ok(false) => complaint.clear(),
+                Ok(is_new) => {
+                    if is_new {
+                        tracing::info!("the keys were replaced: they were rotated where they come from");
+                    }
+                    if !complaint.is_empty() {
+                        tracing::info!("the secrets can be read again");
+                    }
+                    complaint.clear();
+                }
                 Err(error) => {
                     let error = format!("{error:#}");
                     if error != complaint {
@@ -41,10 +65,32 @@ impl KeyWatch {
         }
     }
 
-    async fn refresh(&self) -> Result<bool> {
+    /// Sleeps so long, and meanwhile renews the login at Vault whenever that is due.
+    async fn rest(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            let due = match &self.vault {
+                Some(asked) => asked.vault.due_in().await,
+                None => None,
+            };
+            match (&self.vault, due.filter(|due| *due < left)) {
+                (Some(asked), Some(due)) => {
+                    tokio::time::sleep(due).await;
+                    asked.vault.tend().await;
+                }
+                _ => tokio::time::sleep(left).await,
+            }
+        }
+    }
+
+    async fn refresh(&mut self) -> Result<bool> {
+        let vault_secret = self.ask_vault().await?;
         let sources = self.sources.clone();
         let read = tokio::task::spawn_blocking(move || {
-            let settings = load(&sources)?;
+            let settings = match vault_secret {
+                Some(secret) => with_vault(&sources, secret)?,
+                None => before_vault(&sources)?,
+            };
             let secrets = Secrets::complete(&settings, &OsSecrets)?;
             Ok::<_, anyhow::Error>((settings, secrets))
         });
@@ -53,5 +99,19 @@ impl KeyWatch {
             tracing::info!("Redis is reached in another way: its address or credentials were changed");
         }
         self.service.adapters.keys.renew(secrets)
+    }
+    /// What Vault gives now. Its address and the proof may have been changed as well: it is asked as they say now.
+    async fn ask_vault(&mut self) -> Result<Option<VaultSecret>> {
+        let Some(asked) = &mut self.vault else { return Ok(None) };
+        let sources = self.sources.clone();
+        let now = tokio::task::spawn_blocking(move || before_vault(&sources))
+            .await
+            .context("reading broke off")??;
+        if let Some(source) = now.vault.filter(|source| !source.is_same(&asked.source)) {
+            asked.vault.change(source.settings.clone()).await?;
+            asked.source = source;
+        }
+        let members = asked.vault.read().await?;
+        Ok(Some(VaultSecret::new(asked.vault.place(), members)))
     }
 }

@@ -6,8 +6,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
 
-/// Who talks of nothing but itself at level info.
-const QUIET: &str = "actix_server=warn";
+/// Who talks of nothing but itself at level info; and whose words on calls to Vault nobody has looked through for what
+/// must not be in a log.
+const QUIET: &str =
+    "actix_server=warn,vaultrs=off,rustify=off,hyper=info,hyper_util=info,h2=info,reqwest=info,rustls=info";
 
 /// Starts logging. Once in the life of the process.
 pub(crate) fn start(log: &Log) {

@@ -17,6 +17,7 @@ mod secrets;
 mod serve;
 mod street;
 mod tls;
+mod waiting_room;
 mod wiring;
 
 use std::path::PathBuf;
@@ -28,7 +29,7 @@ use crate::cli::{
     AdminCommand, ApiKeyCommand, Cli, Command, ConfigCommand, KeysCommand, LedgerCommand, StoreCommand,
     UserCommand,
 };
-use crate::config::{Sources, load};
+use crate::config::{Sources, before_vault, load};
 use crate::exit::Failure;
 
 /// A spend is many small allocations that one thread makes and another frees; the system's allocator pays for that.
@@ -49,7 +50,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Config(ConfigCommand::Show { format }) => commands::config::show(&sources, format),
         Command::Config(ConfigCommand::Check) => commands::config::check(&sources),
         Command::Healthcheck { url, ca, ready } => {
-            commands::healthcheck::run(&load(&sources)?, url, ca, ready)
+            commands::healthcheck::run(&before_vault(&sources)?, url, ca, ready)
         }
         Command::Completions { shell } => {
             print::text(&commands::completions::script(shell));

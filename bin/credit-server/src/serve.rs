@@ -9,10 +9,11 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer};
 use anyhow::{Context, Result, bail};
 use credit_api::RenderMetrics;
+use credit_infra::vault::Vault;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::address;
-use crate::config::{Server, Settings, Sources, load};
+use crate::config::{Server, Settings, Sources, before_vault};
 use crate::dev_credentials::DevCredentials;
 use crate::exit::{Exit, Failure};
 use crate::first_start;
@@ -20,6 +21,7 @@ use crate::key_watch::KeyWatch;
 use crate::metrics;
 use crate::street::Street;
 use crate::tls::Certificate;
+use crate::waiting_room::WaitingRoom;
 use crate::wiring::Service;
 
 /// Threads that a worker may use for work that blocks: reading a request never does, packing a large answer does.
@@ -30,10 +32,10 @@ const FIRST_START_PAUSE: Duration = Duration::from_secs(1);
 
 /// Serves until a signal to stop.
 pub(crate) fn run(sources: Sources) -> Result<(), Failure> {
-    let settings = load(&sources)?;
-    crate::log::start(&settings.log);
+    let before = before_vault(&sources)?;
+    crate::log::start(&before.log);
     let started = Instant::now();
-    actix_web::rt::System::new().block_on(serve(sources, settings, started))
+    actix_web::rt::System::new().block_on(serve(sources, before, started))
 }
 
 async fn serve(sources: Sources, settings: Settings, started: Instant) -> Result<(), Failure> {
@@ -47,7 +49,26 @@ async fn serve(sources: Sources, settings: Settings, started: Instant) -> Result
     let certificate = certificate.map_err(|error| Failure::new(Exit::Configuration, error))?;
 
     let collected = metrics::collect()?;
-    let service = Arc::new(Service::over_store(&settings)?);
+    let vault = settings.vault.as_ref().map(|source| Vault::try_new(source.settings.clone())).transpose();
+    let vault = vault.map_err(|error| Failure::new(Exit::Configuration, error))?.map(Arc::new);
+    let settings = match (&vault, &settings.vault) {
+        (Some(vault), Some(source)) => {
+            let room = WaitingRoom {
+                sources: &sources,
+                before: &settings,
+                api: &api,
+                scrapes: &scrapes,
+                certificate: certificate.as_ref(),
+                metrics: &collected,
+            };
+            tokio::select! {
+                settings = room.wait_for(vault, source) => settings?,
+                () = signals.next() => return Ok(()),
+            }
+        }
+        _ => settings,
+    };
+    let service = Arc::new(Service::over_store_with(&settings, vault.as_ref())?);
     service.shared.start();
     let street =
         Arc::new(Street::new(&settings.allowed_origins, service.door.ids.clone(), certificate.is_some()));
@@ -56,7 +77,7 @@ async fn serve(sources: Sources, settings: Settings, started: Instant) -> Result
     let api = serve_api(&settings.server, api, certificate.as_ref(), &service, &street)?;
     let scrapes = serve_metrics(scrapes, &service, &collected)?;
 
-    let watch = KeyWatch::new(sources, service.clone());
+    let watch = KeyWatch::new(sources, &settings, service.clone(), vault);
     actix_web::rt::spawn(watch.keep_fresh(settings.secrets_refresh));
     let ended = tokio::select! {
         ready = get_ready(&settings, &service, api_address, metrics_address, started) => match ready {
@@ -126,7 +147,7 @@ async fn first_credentials(settings: &Settings, service: &Service, base_url: &st
     }
 }
 
-fn serve_api(
+pub(crate) fn serve_api(
     server: &Server,
     listener: TcpListener,
     certificate: Option<&Arc<Certificate>>,
@@ -162,7 +183,7 @@ fn serve_api(
     Ok(start(http.context("the API cannot be served")?.run()))
 }
 
-fn serve_metrics(
+pub(crate) fn serve_metrics(
     listener: TcpListener,
     service: &Arc<Service>,
     render: &RenderMetrics,

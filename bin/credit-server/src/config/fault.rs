@@ -21,6 +21,11 @@ impl Fault {
     ) -> Self {
         Self { subject: subject.into(), origin, complaint: complaint.into() }
     }
+
+    /// Whether a key is missed that is nowhere given.
+    pub(super) fn is_of_something_missing(&self) -> bool {
+        self.origin.is_none() && self.complaint.starts_with("is missing")
+    }
 }
 
 impl fmt::Display for Fault {

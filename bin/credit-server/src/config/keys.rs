@@ -148,11 +148,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("secrets.vault.secret_id", Kind::SecretText, None),
     key("secrets.vault.role", Kind::Text, None),
     // The account's token, where Kubernetes puts it.
-    key(
-        "secrets.vault.jwt_file",
-        Kind::Text,
-        Some("/var/run/secrets/kubernetes.io/serviceaccount/token"),
-    ),
+    key("secrets.vault.jwt_file", Kind::Text, Some("/var/run/secrets/kubernetes.io/serviceaccount/token")),
     key("secrets.vault.mount", Kind::Text, Some("secret")),
     key("secrets.vault.path", Kind::Text, Some("credit")),
     // The version of the key-value engine.

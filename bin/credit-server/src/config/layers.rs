@@ -12,6 +12,7 @@ use super::environment::{self, RawEnv};
 use super::fault::{Fault, Faults};
 use super::keys::{self, Found, KEYS, Key};
 use super::value::{self, Setting};
+use super::vault::{self, VaultSecret};
 
 /// What a configuration is read from. Given, so that tests have their own.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +29,8 @@ pub(crate) struct Sources {
 pub(crate) struct Layers {
     values: Dict,
     figment: Figment,
+    /// Whether what Vault gave is among them.
+    pub(super) has_vault: bool,
 }
 
 /// One value as it was given.
@@ -48,6 +51,11 @@ pub(super) struct Judged {
 impl Layers {
     /// Reads the layers. Faults are files that cannot be read.
     pub(crate) fn read(sources: &Sources) -> Result<Self, Faults> {
+        Self::read_with(sources, None)
+    }
+
+    /// Reads the layers and lays over them what Vault gave.
+    pub(crate) fn read_with(sources: &Sources, vault: Option<VaultSecret>) -> Result<Self, Faults> {
         let mut figment = Figment::new().merge(Defaults).merge(RawEnv::new(&sources.environment));
         let mut faults = Vec::new();
         for file in files(sources) {
@@ -56,7 +64,10 @@ impl Layers {
                 Err(complaint) => faults.push(Fault::new(file.display().to_string(), None, complaint)),
             }
         }
-        // Vault merges here, above the files: a provider over a snapshot that was fetched before.
+        let has_vault = vault.is_some();
+        if let Some(secret) = vault {
+            figment = figment.merge(secret);
+        }
         if !faults.is_empty() {
             return Err(Faults(faults));
         }
@@ -69,7 +80,7 @@ impl Layers {
             )])
         })?;
         let values = data.into_iter().find(|(profile, _)| *profile == Profile::Default).map(|(_, dict)| dict);
-        Ok(Self { values: values.unwrap_or_default(), figment })
+        Ok(Self { values: values.unwrap_or_default(), figment, has_vault })
     }
 
     /// Every value that was given, defaults included.
@@ -84,6 +95,11 @@ impl Layers {
         let mut judged = BTreeMap::new();
         let mut from_files: Vec<(&'static Key, Given<'_>)> = Vec::new();
         for given in self.given() {
+            if is_from_vault(&given.origin) && vault::is_needed_before(&given.path) {
+                let complaint = "must be known before Vault is asked; give it in a file or the environment";
+                faults.push(Fault::new(&given.path, Some(given.origin), complaint));
+                continue;
+            }
             match keys::find(&given.path) {
                 Some(Found::Key(key)) => {
                     judged.insert(key.path, judge(key, &given, faults));
@@ -93,7 +109,12 @@ impl Layers {
             }
         }
         for (key, given) in from_files {
-            if judged.contains_key(key.path) {
+            let other = judged.get(key.path).and_then(|judged| judged.origin.as_deref());
+            if other.is_some_and(is_from_vault) {
+                // Vault is above a file that holds the same.
+                continue;
+            }
+            if other.is_some() {
                 let complaint = format!("{} is given too; give the secret or its file, not both", key.path);
                 faults.push(Fault::new(&given.path, Some(given.origin), complaint));
                 continue;
@@ -166,6 +187,10 @@ fn unknown(given: &Given<'_>) -> Fault {
     Fault::new(&given.path, Some(given.origin.clone()), complaint)
 }
 
+fn is_from_vault(origin: &str) -> bool {
+    origin.starts_with(vault::VAULT)
+}
+
 const DEFAULTS: &str = "default";
 const ENVIRONMENT: &str = "environment";
 
@@ -235,7 +260,7 @@ impl Provider for Defaults {
     }
 }
 
-fn merge(mut into: Dict, from: Dict) -> Dict {
+pub(super) fn merge(mut into: Dict, from: Dict) -> Dict {
     for (name, value) in from {
         let merged = match (into.remove(&name), value) {
             (Some(Value::Dict(_, below)), Value::Dict(_, more)) => merge(below, more).into(),

@@ -23,8 +23,8 @@ use credit_infra::vault::{Vault, VaultTrouble};
 
 pub(crate) use fault::Faults;
 pub(crate) use key_material::KeyMaterial;
-pub(crate) use limits::{Cache, RateLimit, Redis};
 pub(crate) use layers::{Layers, Sources};
+pub(crate) use limits::{Cache, RateLimit, Redis};
 pub(crate) use settings::{Auth, Bootstrap, Log, LogFormat, Profile, Server, Settings};
 pub(crate) use show::ShowFormat;
 pub(crate) use store::{Mongodb, Store};

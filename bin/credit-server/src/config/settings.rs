@@ -159,8 +159,12 @@ impl Layers {
         tls::judge(&judged, &mut faults);
         vault::judge(&judged, &mut faults);
         bootstrap_is_whole(&judged, &mut faults);
-        if text(&judged, "profile") == Some("prod") {
-            refuse_missing_and_sample_secrets(&judged, &mut faults);
+        let is_prod = text(&judged, "profile") == Some("prod");
+        if is_prod || text(&judged, "secrets.backend") == Some("vault") {
+            refuse_missing_secrets(&judged, &mut faults);
+        }
+        if is_prod {
+            refuse_sample_secrets(&judged, &mut faults);
             refuse_generated_secrets(&judged, &mut faults);
         }
         keys_differ(&judged, &mut faults);
@@ -250,16 +254,23 @@ fn is_sample_password(password: &str) -> bool {
     !rest.chars().any(char::is_alphabetic)
 }
 
-fn refuse_missing_and_sample_secrets(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
+/// Where secrets come from Vault none is made either: it would be another one in the place of one that is there.
+fn refuse_missing_secrets(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
+    let (who, also) = match text(judged, "secrets.backend") {
+        Some("vault") => ("nothing is made where secrets come from Vault", " in Vault,"),
+        _ => ("profile prod makes no secrets", ""),
+    };
+    for path in REQUIRED_SECRETS.iter().filter(|path| origin(judged, path).is_none()) {
+        let complaint = format!(
+            "is missing; {who}. Give 32 random bytes in base64 (openssl rand -base64 32){also} as {} or a file as {0}_FILE",
+            super::environment::variable(path)
+        );
+        faults.push(Fault::new(*path, None, complaint));
+    }
+}
+
+fn refuse_sample_secrets(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
     for path in REQUIRED_SECRETS {
-        if origin(judged, path).is_none() {
-            let complaint = format!(
-                "is missing; profile prod makes no secrets. Give 32 random bytes in base64 (openssl rand -base64 32) as \
-                 {} or a file as {0}_FILE",
-                super::environment::variable(path)
-            );
-            faults.push(Fault::new(path, None, complaint));
-        }
         if keys(judged, path).iter().any(KeyMaterial::looks_like_a_sample) {
             let complaint = "is a sample and known to everybody; profile prod takes random bytes (openssl rand -base64 32)";
             faults.push(Fault::new(path, origin(judged, path), complaint));

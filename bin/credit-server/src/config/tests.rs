@@ -368,11 +368,94 @@ fn half_an_admin_is_refused() {
     assert_eq!(faults.len(), 2, "{faults:?}");
 }
 
+fn vault() -> World {
+    World::new()
+        .env("CREDIT_SECRETS__BACKEND", "vault")
+        .env("CREDIT_SECRETS__VAULT__ADDRESS", "https://vault.example:8200")
+        .env("CREDIT_SECRETS__VAULT__TOKEN", "hunter2")
+}
+
+fn given_by_vault(members: serde_json::Value) -> VaultSecret {
+    let serde_json::Value::Object(members) = members else { panic!("an object") };
+    VaultSecret::new("vault https://vault.example:8200 secret/credit".to_owned(), members)
+}
+
 #[test]
-fn backends_of_later_versions_are_refused_with_a_sentence() {
-    let faults = World::new().env("CREDIT_SECRETS__BACKEND", "vault").faults();
-    assert_eq!(faults.len(), 1, "{faults:?}");
-    assert!(faults[0].contains("vault is not in this version yet; use none"), "{faults:?}");
+fn each_login_at_vault_says_what_it_lacks() {
+    let with = |auth: &str| {
+        World::new().env("CREDIT_SECRETS__BACKEND", "vault").env("CREDIT_SECRETS__VAULT__AUTH", auth).faults()
+    };
+    for (auth, lacks) in [
+        ("token", &["secrets.vault.address", "secrets.vault.token"][..]),
+        ("approle", &["secrets.vault.address", "secrets.vault.role_id", "secrets.vault.secret_id"]),
+        ("kubernetes", &["secrets.vault.address", "secrets.vault.role"]),
+    ] {
+        let faults = with(auth);
+        assert_eq!(faults.len(), lacks.len(), "{auth}: {faults:?}");
+        for (fault, path) in faults.iter().zip(lacks) {
+            assert!(fault.starts_with(&format!("{path}: is needed")), "{fault}");
+        }
+    }
+    let faults = vault().env("CREDIT_SECRETS__VAULT__ADDRESS", "vault:8200").faults();
+    assert!(faults.len() == 1 && faults[0].contains("is no http:// or https:// address"), "{faults:?}");
+}
+
+#[test]
+fn before_vault_is_asked_nothing_is_missed_and_afterwards_what_is_missing_is_named() {
+    let world = vault().env("CREDIT_PROFILE", "prod").env("CREDIT_STORE__BACKEND", "mongodb");
+    assert!(world.settings().vault.is_some());
+    let secret = given_by_vault(serde_json::json!({"auth": {"token_keys": random(1)}}));
+    let faults = with_vault(&world.sources, secret).expect_err("incomplete").to_string();
+    for path in ["encryption.keys", "encryption.index_keys", "encryption.cursor_key", "store.mongodb.uri"] {
+        assert!(faults.contains(&format!("{path}: is missing")), "{path}: {faults}");
+    }
+    assert!(!faults.contains("auth.token_keys"), "{faults}");
+}
+
+#[test]
+fn no_secret_is_made_where_they_come_from_vault_in_profile_dev_either() {
+    let faults = with_vault(&vault().sources, given_by_vault(serde_json::json!({})));
+    assert!(faults.expect_err("nothing is there").to_string().contains("auth.token_keys: is missing"));
+}
+
+#[test]
+fn vault_is_above_files_and_these_above_the_environment() {
+    let world = vault();
+    let file = world.write("keys", &random(8));
+    let world = world
+        .env("CREDIT_AUTH__ACCESS_TTL", "1m")
+        .env("CREDIT_AUTH__REFRESH_TTL", "1h")
+        .env("CREDIT_AUTH__ISSUER", "environment")
+        .env("CREDIT_AUTH__TOKEN_KEYS_FILE", &file.display().to_string())
+        .file("a.toml", "[auth]\naccess_ttl = \"2m\"\nrefresh_ttl = \"2h\"");
+    let secret = || {
+        given_by_vault(serde_json::json!({
+            "auth.access_ttl": "3m", "AUTH__TOKEN_KEYS": format!("{},{}", random(1), random(2)),
+            "encryption": {"keys": [random(3)], "index_keys": random(4)}, "encryption.cursor_key": random(5),
+        }))
+    };
+    let settings = with_vault(&world.sources, secret()).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(settings.auth.access_ttl.as_secs(), 180);
+    assert_eq!(settings.auth.refresh_ttl.as_secs(), 7200);
+    assert_eq!(settings.auth.issuer, "environment");
+    assert_eq!(settings.auth.token_keys.len(), 2, "Vault is above the file too");
+    let layers = Layers::read_with(&world.sources, Some(secret())).unwrap_or_else(|faults| panic!("{faults}"));
+    let shown: serde_json::Value = serde_json::from_str(&layers.show(ShowFormat::Json)).expect("JSON");
+    assert_eq!(shown["auth.token_keys"]["value"], "***");
+    assert_eq!(shown["auth.token_keys"]["origin"], "vault https://vault.example:8200 secret/credit");
+    assert!(!shown.to_string().contains("hunter2"));
+}
+
+#[test]
+fn what_must_be_known_before_vault_is_asked_it_cannot_say_and_what_it_says_wrong_is_not_quoted() {
+    let secret = given_by_vault(serde_json::json!({
+        "server.port": 1, "secrets.backend": "none", "auth.token_keys": "hunter2", "auth.toke_keys": "hunter2",
+    }));
+    let faults = with_vault(&vault().sources, secret).expect_err("wrong").to_string();
+    for path in ["server.port", "secrets.backend"] {
+        assert!(faults.contains(&format!("{path} (vault https://vault.example:8200 secret/credit): must be known")));
+    }
+    assert!(faults.contains("auth.toke_keys") && !faults.contains("hunter2"), "{faults}");
 }
 
 #[test]

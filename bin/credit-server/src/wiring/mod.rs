@@ -9,8 +9,10 @@ pub(crate) mod mongodb;
 mod runtime;
 mod shared;
 mod store;
+mod vault_probe;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use credit_api::front_door::{FrontDoor, TrustedProxies};
@@ -20,6 +22,7 @@ use credit_api::{
 };
 use credit_infra::jobs::{JobRunner, JobRunnerParts, JobRunnerSettings};
 use credit_infra::randomness::OsSecrets;
+use credit_infra::vault::Vault;
 use credit_transactions::{TransactionsModule, TransactionsParts};
 use credit_users::{Registration, UserDirectory, Users, UsersModule, UsersParts, UsersSettings};
 use credit_wallet::WalletModule;
@@ -31,8 +34,9 @@ pub(crate) use self::late::Ports;
 use self::runtime::LedgerRuntime;
 use self::shared::Shared;
 use self::store::Keeper;
+use self::vault_probe::VaultProbe;
 pub(crate) use self::store::open_embedded;
-use crate::config::{Auth, Settings};
+use crate::config::{Auth, Cache, Settings};
 use crate::exit::{Exit, Failure};
 use crate::secrets::Secrets;
 
@@ -61,9 +65,31 @@ pub(crate) struct Service {
 impl Service {
     /// Over the store of the configuration; one that is not in this process is there from [`Self::reach_store`] on.
     pub(crate) fn over_store(settings: &Settings) -> Result<Self, Failure> {
+        Self::over_store_with(settings, None)
+    }
+
+    /// The same; with how Vault is in its health, if secrets come from there.
+    pub(crate) fn over_store_with(settings: &Settings, vault: Option<&Arc<Vault>>) -> Result<Self, Failure> {
         let store = Keeper::of(settings)?;
         let secrets = Secrets::complete(settings, &OsSecrets)?;
-        Self::over(Adapters::over(store, secrets, settings)?, settings)
+        let mut adapters = Adapters::over(store, secrets, settings)?;
+        if let (Some(vault), Some(source)) = (vault, &settings.vault) {
+            adapters.probes.push(Arc::new(VaultProbe::new(vault.clone(), source.max_age)));
+        }
+        Self::over(adapters, settings)
+    }
+
+    /// Without anything in it, to say that Vault is waited for. Never initialised.
+    pub(crate) fn waiting_for(
+        settings: &Settings,
+        vault: &Arc<Vault>,
+        max_age: Duration,
+    ) -> Result<Self, Failure> {
+        let nothing = Settings { cache: Cache::Memory, ..settings.clone() };
+        let secrets = Secrets::fleeting(&OsSecrets);
+        let mut adapters = Adapters::over(Keeper::in_memory(), secrets, &nothing)?;
+        adapters.probes = vec![Arc::new(VaultProbe::new(vault.clone(), max_age))];
+        Self::over(adapters, &nothing)
     }
 
     /// Opens the store, unless it is open: once, or it fails.

@@ -8,5 +8,6 @@ mod settings;
 mod trouble;
 
 pub use reader::{Standing, Vault};
+pub use session::is_address;
 pub use settings::{Credential, KvVersion, VaultAuth, VaultSettings};
 pub use trouble::VaultTrouble;

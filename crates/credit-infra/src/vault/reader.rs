@@ -1,5 +1,6 @@
 //! Reading the secret, staying logged in, and telling how that goes.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
@@ -17,7 +18,7 @@ const UP: &str = "credit_vault_up";
 
 /// One secret in one Vault. Share it.
 pub struct Vault {
-    settings: VaultSettings,
+    settings: RwLock<Arc<VaultSettings>>,
     session: Mutex<Option<Session>>,
     standing: RwLock<Standing>,
 }
@@ -41,7 +42,21 @@ impl Vault {
             let why = "secrets.vault.address is no http:// or https:// address";
             return Err(VaultTrouble::Setup(why.to_owned()));
         }
+        let settings = RwLock::new(Arc::new(settings));
         Ok(Self { settings, session: Mutex::default(), standing: RwLock::default() })
+    }
+
+    /// Asks elsewhere, or in another way, from now on.
+    pub async fn change(&self, settings: VaultSettings) -> Result<(), VaultTrouble> {
+        let other = Self::try_new(settings)?;
+        let mut session = self.session.lock().await;
+        *self.settings.write() = other.settings();
+        *session = None;
+        Ok(())
+    }
+
+    fn settings(&self) -> Arc<VaultSettings> {
+        self.settings.read().clone()
     }
 
     /// How it goes.
@@ -51,7 +66,7 @@ impl Vault {
 
     /// What is read, for people: `vault https://vault.example:8200 secret/credit`.
     pub fn place(&self) -> String {
-        format!("vault {} {}", self.settings.address, self.secret())
+        format!("vault {} {}", self.settings().address, self.secret())
     }
 
     /// The secret as it is now: an object. Logs in where nobody is logged in, renews what is due, and logs in once more
@@ -103,7 +118,7 @@ impl Vault {
     async fn attempt(&self, session: &mut Option<Session>) -> Result<Value, Failure> {
         let open = match session {
             Some(open) => open,
-            None => match Session::open(&self.settings).await {
+            None => match Session::open(&self.settings()).await {
                 Ok(opened) => session.insert(opened),
                 Err(Failure::Status(400 | 401 | 403 | 404)) => {
                     return Err(Failure::Trouble(VaultTrouble::LoginRefused(self.method())));
@@ -111,8 +126,9 @@ impl Vault {
                 Err(other) => return Err(other),
             },
         };
-        let VaultSettings { mount, path, address, .. } = &self.settings;
-        let read = match self.settings.kv {
+        let settings = self.settings();
+        let VaultSettings { mount, path, address, .. } = &*settings;
+        let read = match settings.kv {
             KvVersion::One => kv1::get::<Value>(&open.client, mount, path).await,
             KvVersion::Two => kv2::read::<Value>(&open.client, mount, path).await,
         };
@@ -127,7 +143,7 @@ impl Vault {
     ) -> Result<Map<String, Value>, VaultTrouble> {
         let status = match outcome {
             Ok(Value::Object(secret)) => return Ok(secret),
-            Ok(_) => return Err(VaultTrouble::Garbage(self.settings.address.clone())),
+            Ok(_) => return Err(VaultTrouble::Garbage(self.settings().address.clone())),
             Err(Failure::Trouble(trouble)) => return Err(trouble),
             Err(Failure::Status(status)) => status,
         };
@@ -145,9 +161,9 @@ impl Vault {
     async fn health(&self, session: &mut Option<Session>) -> Option<VaultTrouble> {
         let asked = match session {
             Some(open) => sys::health(&open.client).await,
-            None => sys::health(&super::session::client(&self.settings).ok()?).await,
+            None => sys::health(&super::session::client(&self.settings()).ok()?).await,
         };
-        match failure(&asked.err()?, &self.settings.address) {
+        match failure(&asked.err()?, &self.settings().address) {
             Failure::Status(status) => VaultTrouble::of_health(status),
             Failure::Trouble(_) => None,
         }
@@ -156,7 +172,7 @@ impl Vault {
     async fn refresh(&self, session: &mut Option<Session>) {
         let Some(open) = session else { return };
         let renewed =
-            if open.is_renewable() { open.renew(&self.settings.address).await.is_ok() } else { false };
+            if open.is_renewable() { open.renew(&self.settings().address).await.is_ok() } else { false };
         if renewed {
             tracing::debug!("the login at Vault was renewed");
         } else {
@@ -166,7 +182,7 @@ impl Vault {
     }
 
     fn method(&self) -> &'static str {
-        match self.settings.auth {
+        match self.settings().auth {
             VaultAuth::Token(_) => "token",
             VaultAuth::AppRole { .. } => "AppRole",
             VaultAuth::Kubernetes { .. } => "Kubernetes",
@@ -174,12 +190,13 @@ impl Vault {
     }
 
     fn secret(&self) -> String {
-        format!("{}/{}", self.settings.mount, self.settings.path)
+        let settings = self.settings();
+        format!("{}/{}", settings.mount, settings.path)
     }
 }
 
 impl std::fmt::Debug for Vault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Vault").field("address", &self.settings.address).finish_non_exhaustive()
+        f.debug_struct("Vault").field("address", &self.settings().address).finish_non_exhaustive()
     }
 }

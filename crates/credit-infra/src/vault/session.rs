@@ -112,7 +112,7 @@ pub(super) fn client(settings: &VaultSettings) -> Result<VaultClient, Failure> {
 }
 
 /// Whether it can be called: a scheme, a host, perhaps a port, nothing behind.
-pub(super) fn is_address(text: &str) -> bool {
+pub fn is_address(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once("://") else { return false };
     let host = rest.strip_suffix('/').unwrap_or(rest);
     let fits =
