@@ -13,7 +13,8 @@ use super::mint::{Mint, MintMark};
 use super::state::State;
 use crate::domain::commands::Sweep;
 use crate::domain::{
-    Answer, Command, Decided, Desk, Needs, Place, Record, StoredRefusal, Wallet, World, check_posted, has_due, next_due, settle,
+    Answer, Command, Decided, Desk, Needs, Place, Record, StoredRefusal, Wallet, World, check_posted,
+    has_due, next_due, settle,
 };
 
 /// For how long a group takes more commands while the one before it is on its way, in milliseconds: what is posted in it
@@ -140,7 +141,8 @@ impl Draft {
     /// Whether a lot, a hold or refund progress was loaded into the state after its wallet had been copied into here.
     fn lacks_part(&self, state: &State, needs: &Needs) -> bool {
         let lacks = |id: WalletId, has: &dyn Fn(&Wallet) -> bool| {
-            self.wallet(id).is_some_and(|copy| !has(copy)) && state.wallet(id).is_some_and(|wallet| has(wallet))
+            self.wallet(id).is_some_and(|copy| !has(copy))
+                && state.wallet(id).is_some_and(|wallet| has(wallet))
         };
         needs.lots.iter().any(|(id, lot)| lacks(*id, &|wallet| wallet.lot(*lot).is_some()))
             || needs.holds.iter().any(|(id, hold)| lacks(*id, &|wallet| wallet.holds.contains_key(hold)))

@@ -52,11 +52,9 @@ impl Lane {
     /// Works until the queue is closed and empty.
     pub(crate) async fn run(mut self) {
         while let Some(draft) = self.gather().await {
+            // Nothing is on its way here: what has landed counts, and one group more is all that may come on top.
+            self.book.wait_for_views().await;
             self.launch(draft).await;
-            if self.book.is_far_behind() {
-                self.land().await;
-                self.book.wait_for_views().await;
-            }
         }
         self.book.lane_ended.send_replace(true);
     }
@@ -182,19 +180,10 @@ impl Lane {
             claims_before,
             records: effects.records.clone(),
         };
-        let append =
-            append(self.book.clone(), effects.sequence, Group { id: parts.ids.mint(), bytes });
+        let append = append(self.book.clone(), effects.sequence, Group { id: parts.ids.mint(), bytes });
         let landing = parts.runtime.spawn(append);
         let (effects, decided) = (Arc::new(effects), draft.decided);
         self.flight = Some(Flight { effects, group, decided, landing });
-    }
-
-    /// Waits for the group on its way, if there is one.
-    async fn land(&mut self) {
-        if let Some(flight) = &mut self.flight {
-            let landed = flight.landed().await;
-            self.conclude(landed).await;
-        }
     }
 
     /// Takes the group that was on its way for true and answers, or decides its commands again, or refuses them. Answers

@@ -146,12 +146,16 @@ impl State {
     /// Where in the views a claim may be, by their ids: in every generation whose filter does not rule it out, or that
     /// has none.
     pub(crate) fn claim_ids(&self, claim: u128) -> Vec<String> {
-        let kept = self.filters.iter().filter(|(_, filter)| filter.may_hold(claim)).map(|(number, _)| *number);
-        let growing = self.growing.iter().filter(|(_, filter)| filter.may_hold(claim)).map(|(number, _)| *number);
+        let kept =
+            self.filters.iter().filter(|(_, filter)| filter.may_hold(claim)).map(|(number, _)| *number);
+        let growing =
+            self.growing.iter().filter(|(_, filter)| filter.may_hold(claim)).map(|(number, _)| *number);
         let filtered = self.filters.len() + self.growing.len();
         let all = 0..=self.newest_generation();
-        let has_filter = |number: &u64| self.filters.contains_key(number) || self.growing.contains_key(number);
-        let bare = (u64::try_from(filtered) != Ok(all.end() + 1)).then(|| all.filter(|number| !has_filter(number)));
+        let has_filter =
+            |number: &u64| self.filters.contains_key(number) || self.growing.contains_key(number);
+        let bare =
+            (u64::try_from(filtered) != Ok(all.end() + 1)).then(|| all.filter(|number| !has_filter(number)));
         let generations = growing.chain(kept).chain(bare.into_iter().flatten());
         generations.map(|generation| views::claim_id(generation, claim)).collect()
     }

@@ -10,7 +10,7 @@ use credit_core::{Code, Problem};
 use credit_wallet::ledger::{Ask, Book, Outcome};
 use futures_util::future::join_all;
 
-use crate::support::{House, ShakyDocuments, ShakyJournal, Take, ask, balance, key, keyed, wallet_with};
+use crate::support::{APP, House, ShakyDocuments, ShakyJournal, Take, ask, balance, key, keyed, wallet_with};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn every_answer_is_true_whatever_the_journal_does() {
@@ -32,13 +32,15 @@ async fn answers_are_true(seed: u64, shared: bool) {
     let journal = if shared { MemoryJournal::shared() } else { MemoryJournal::new() };
     let journal = ShakyJournal::new(journal, seed, 0, Duration::ZERO);
     let mut house = House::over(journal.clone(), Arc::new(MemoryDocuments::new()));
+    let patient = house.ledger_on(tokio::runtime::Handle::current());
+    let wallet = wallet_with(&*patient.book(APP).await.expect("the book opens"), 1, 60).await;
+    patient.shut_down().await;
     house.settings.deadline = Duration::from_millis(40);
     house.settings.group_commands = 4;
     let mut books = vec![house.book().await];
     if shared {
         books.push(house.book().await);
     }
-    let wallet = wallet_with(&books[0], 1, 60).await;
     journal.faults.store(40, Ordering::Relaxed);
 
     let calls = (0..100).map(|call: usize| {
