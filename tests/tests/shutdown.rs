@@ -1,0 +1,198 @@
+//! SIGTERM, slow callers, and what becomes of calls that are under way.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::{Barrier, Mutex};
+use std::time::{Duration, Instant};
+
+use credit_tests::server::Server;
+use credit_tests::story::{audit, purchase, register, unique, wallet};
+use serde_json::{Value, json};
+
+const IN_FLIGHT: usize = 200;
+const START: i64 = 10_000;
+
+/// A spend in the middle of its body.
+struct HalfSent {
+    stream: TcpStream,
+    key: String,
+    rest: String,
+}
+
+fn connect(server: &Server) -> TcpStream {
+    let address = server.base().trim_start_matches("http://");
+    let stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+    stream
+}
+
+fn half_sent(server: &Server, wallet: &str) -> HalfSent {
+    let key = unique("half-");
+    let body = spend(wallet).to_string();
+    let head = format!(
+        "POST /v1/transactions HTTP/1.1\r\nhost: shop\r\nx-api-key: {}\r\nidempotency-key: {key}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        server.api_key(),
+        body.len()
+    );
+    let (begin, rest) = body.split_at(10);
+    let mut stream = connect(server);
+    stream.write_all(format!("{head}{begin}").as_bytes()).expect("it is taken");
+    HalfSent { stream, key, rest: rest.to_owned() }
+}
+
+fn spend(wallet: &str) -> Value {
+    json!({"type": "spend", "wallet_id": wallet, "amount": 1})
+}
+
+/// Status and body; `None` if the connection was closed without an answer.
+fn answer(mut stream: TcpStream) -> Option<(u16, String)> {
+    let mut text = Vec::new();
+    let mut piece = [0_u8; 4096];
+    loop {
+        if let Some(found) = whole(&text) {
+            return Some(found);
+        }
+        match stream.read(&mut piece) {
+            Ok(0) | Err(_) => return whole(&text),
+            Ok(length) => text.extend_from_slice(&piece[..length]),
+        }
+    }
+}
+
+fn whole(bytes: &[u8]) -> Option<(u16, String)> {
+    let text = String::from_utf8_lossy(bytes);
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+    });
+    (body.len() >= length.unwrap_or(0)).then(|| (status, body.to_owned()))
+}
+
+#[test]
+fn of_two_hundred_calls_in_flight_each_has_a_definite_answer_and_the_books_agree() {
+    let mut server = Server::start(&[]).expect("a server");
+    let owner = register(&server.app());
+    purchase(&server.app(), &owner.wallet, START);
+    let begun: Vec<HalfSent> = (0..IN_FLIGHT).map(|_| half_sent(&server, &owner.wallet)).collect();
+    std::thread::sleep(Duration::from_millis(300));
+
+    let answers = Mutex::new(Vec::new());
+    let together = Barrier::new(IN_FLIGHT + 1);
+    let code = std::thread::scope(|scope| {
+        for mut call in begun {
+            let (answers, together) = (&answers, &together);
+            scope.spawn(move || {
+                together.wait();
+                // The signal comes first, in the middle of every body.
+                std::thread::sleep(Duration::from_millis(150));
+                let sent = call.stream.write_all(call.rest.as_bytes());
+                let got = if sent.is_ok() { answer(call.stream) } else { None };
+                answers.lock().expect("no panic").push((call.key, got));
+            });
+        }
+        together.wait();
+        server.terminate().expect("it ends")
+    });
+    assert_eq!(code, Some(0), "{}", server.log());
+
+    server.start_again().expect("it starts again");
+    let app = server.app();
+    let answers = answers.into_inner().expect("no panic");
+    assert_eq!(answers.len(), IN_FLIGHT);
+    let mut spent = 0;
+    for (key, first) in answers {
+        let (status, body) = first.unwrap_or_else(|| panic!("{key} got no answer\n{}", server.log()));
+        assert_eq!(status, 201, "{key}: {body}");
+        let again = app.post_once("/v1/transactions", &key, &spend(&owner.wallet)).expect(201);
+        assert_eq!((again.header("idempotent-replayed"), again.body.as_str()), (Some("true"), body.as_str()));
+        spent += 1;
+    }
+    assert_eq!(wallet(&app, &owner.wallet)["balance"], START - spent);
+    audit(&server.admin());
+}
+
+#[test]
+fn while_load_balancers_notice_it_is_not_ready_and_answers_as_ever() {
+    let mut server = Server::start(&[("CREDIT_SERVER__DRAIN_DELAY", "2s")]).expect("a server");
+    let owner = register(&server.app());
+    purchase(&server.app(), &owner.wallet, START);
+    let (nobody, app) = (server.nobody(), server.app());
+    let began = Instant::now();
+    let code = std::thread::scope(|scope| {
+        let ending = scope.spawn(|| server.terminate().expect("it ends"));
+        std::thread::sleep(Duration::from_millis(500));
+        let ready = nobody.get("/health/ready");
+        assert_eq!(ready.status, 503, "{}", ready.body);
+        assert!(ready.body.contains("draining"), "{}", ready.body);
+        assert_eq!(nobody.get("/health/live").status, 200);
+        let spent = app.post_once("/v1/transactions", &unique("drain-"), &spend(&owner.wallet));
+        assert_eq!(spent.status, 201, "{}", spent.body);
+        ending.join().expect("no panic")
+    });
+    assert_eq!(code, Some(0), "{}", server.log());
+    assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_second_signal_hurries() {
+    let mut server = Server::start(&[("CREDIT_SERVER__DRAIN_DELAY", "60s")]).expect("a server");
+    let pid = server.pid().to_string();
+    let began = Instant::now();
+    let code = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(500));
+            let sent = std::process::Command::new("kill").args(["-TERM", &pid]).status();
+            assert!(sent.expect("kill is there").success());
+        });
+        server.terminate().expect("it ends")
+    });
+    assert_eq!(code, Some(0), "{}", server.log());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    server.start_again().expect("it starts again");
+    audit(&server.admin());
+}
+
+#[test]
+fn a_body_or_a_head_that_comes_drop_by_drop_is_cut_in_the_end() {
+    let settings = [("CREDIT_SERVER__BODY_TIMEOUT", "1s"), ("CREDIT_SERVER__REQUEST_TIMEOUT", "1s")];
+    let server = Server::start(&settings).expect("a server");
+    let owner = register(&server.app());
+
+    // A byte every now and then: each by itself is in time, all together are not.
+    let mut slow = half_sent(&server, &owner.wallet);
+    let began = Instant::now();
+    let mut drops = slow.stream.try_clone().expect("a second handle");
+    let dropping = std::thread::spawn(move || {
+        for byte in slow.rest.bytes().take(15) {
+            if drops.write_all(&[byte]).is_err() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    });
+    let (status, body) = answer(slow.stream.try_clone().expect("a second handle")).expect("an answer");
+    assert_eq!(status, 408, "{body}");
+    assert!(body.contains("\"request_timeout\""), "{body}");
+    assert!(began.elapsed() < Duration::from_millis(2900), "{:?}", began.elapsed());
+    let mut rest = Vec::new();
+    // Closed or reset: nobody waits for what is left.
+    let _closed = slow.stream.read_to_end(&mut rest);
+    dropping.join().expect("no panic");
+    assert_eq!(wallet(&server.app(), &owner.wallet)["balance"], 0);
+
+    let mut head = connect(&server);
+    let began = Instant::now();
+    for byte in b"GET /health/live HTTP/1.1\r\nhost: shop\r\nx-slow: 0123456789" {
+        if head.write_all(&[*byte]).is_err() || began.elapsed() > Duration::from_secs(6) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let ended = answer(head);
+    assert!(ended.as_ref().is_none_or(|(status, _)| *status == 408), "{ended:?}");
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    assert_eq!(server.nobody().get("/health/live").status, 200);
+}
