@@ -217,6 +217,30 @@ pub fn unfinished_code(house: &House) -> Vec<String> {
     found
 }
 
+/// Collections that their module does not list: a store would not prepare them, and a copy would leave them behind.
+pub fn unlisted_collections(house: &House) -> Vec<String> {
+    let lists = [
+        &credit_api::COLLECTIONS[..],
+        &credit_users::COLLECTIONS,
+        &credit_wallet::COLLECTIONS,
+        &credit_wallet::ledger::views::ALL,
+        &credit_infra::jobs::COLLECTIONS,
+    ];
+    let listed: Vec<&str> = lists.concat().iter().map(|collection| collection.name).collect();
+    let mut found = Vec::new();
+    for (path, text) in house.rust_files().filter(|(path, _)| !path.contains("/test")) {
+        // Only those of the code: what stands below its tests is theirs.
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for declared in code.split(": Collection =").skip(1) {
+            let name = declared.split("name: \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+            if !listed.contains(&name) {
+                found.push(format!("{path}: {name} is in no list of collections"));
+            }
+        }
+    }
+    found
+}
+
 /// Deciding functions that wait: the domain is given all it needs.
 pub fn waiting_domains(house: &House) -> Vec<String> {
     let mut found = Vec::new();

@@ -42,6 +42,11 @@ fn nothing_is_left_unfinished_and_no_test_sleeps() {
 }
 
 #[test]
+fn every_collection_is_listed_by_its_module() {
+    holds(rules::unlisted_collections);
+}
+
+#[test]
 fn the_domain_never_waits() {
     holds(rules::waiting_domains);
 }

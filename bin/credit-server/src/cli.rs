@@ -72,7 +72,7 @@ pub(crate) enum Command {
     /// Print the contract as OpenAPI 3.1
     #[command(after_help = "Examples:\n  credit-server openapi > openapi.json")]
     Openapi,
-    /// Copy the store, consistent and durable, to a new directory; the service must be stopped
+    /// Copy the embedded store, consistent and durable, to a new directory; the service must be stopped
     #[command(after_help = "Examples:\n  credit-server backup /backups/credit-2026-11-22\n\n\
         To restore, stop the service and let data_dir be a copy of that directory. The secrets are not in it: keep\n\
         them beside, for without encryption.keys and encryption.index_keys nobody finds or reads what is personal.")]
@@ -253,12 +253,18 @@ pub(crate) enum KeysCommand {
     Status,
     /// Put a new key in front of a set; those before it go on opening what they closed
     #[command(after_help = "Examples:\n  credit-server keys rotate                          every set\n  \
-        credit-server keys rotate --set token --set index\n  credit-server keys rotate --keep 1                 once nothing is under the old keys\n\n\
+        credit-server keys rotate --set token --set index\n\n\
         Keys that profile dev made are rotated where they are, and a running service takes them up within secrets.refresh.\n\
         Keys that come from elsewhere are printed, the new one first, to be put where they come from: the program writes\n\
         into no vault and no file of yours. With several processes, give all of them the new key as the last one first,\n\
         then as the first.")]
-    Rotate(KeysRotate),
+    Rotate(KeysSets),
+    /// Take every key of a set away but the newest; what is still under those cannot be opened or found any more
+    #[command(after_help = "Examples:\n  credit-server keys retire --set encryption\n\n\
+        First see with `keys status`, or from the job key_reencryption, that nothing is stale. Sign with a new token key\n\
+        for auth.access_ttl before the old one goes, or users log in again; the same with index keys and\n\
+        auth.refresh_ttl.")]
+    Retire(KeysSets),
     /// Bring everything that is sealed or found by a key under the newest ones; a running service does it by itself
     #[command(after_help = "Examples:\n  credit-server keys reencrypt\n\n\
         It can be broken off at any moment and goes on where it was.")]
@@ -266,13 +272,10 @@ pub(crate) enum KeysCommand {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct KeysRotate {
+pub(crate) struct KeysSets {
     /// Which set; repeat it [default: all]
     #[arg(long = "set", value_enum, value_name = "SET")]
     pub(crate) sets: Vec<KeySet>,
-    /// How many keys of a set stay, the new one included [default: all]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) keep: Option<u16>,
 }
 
 #[derive(Debug, Subcommand)]

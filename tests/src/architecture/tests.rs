@@ -124,6 +124,16 @@ fn unfinished_code_and_sleeping_tests_are_found() {
 }
 
 #[test]
+fn a_collection_that_is_in_no_list_is_found() {
+    let of = |name: &str| {
+        let code = format!("static X: Collection =\n    Collection {{ name: \"{name}\", indexes: &[] }};");
+        unlisted_collections(&holding("crates/credit-users/src/store/x.rs", &code))
+    };
+    assert_eq!(of("users"), [""; 0]);
+    assert_eq!(of("pets"), ["crates/credit-users/src/store/x.rs: pets is in no list of collections"]);
+}
+
+#[test]
 fn a_waiting_domain_is_found() {
     let code = "// fetched with .await before\nlet state = store.get().await;";
     assert_eq!(

@@ -2,14 +2,18 @@
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 
-use crate::config::Settings;
+use crate::config::{Settings, Store};
 use crate::exit::Failure;
 use crate::{print, progress, wiring};
 
 /// Copies the store into a new directory; when it returns, the copy is durable.
 pub(crate) fn run(settings: &Settings, directory: &Path) -> Result<(), Failure> {
+    if settings.store != Store::Embedded {
+        let why = "a MongoDB is backed up by its own means: mongodump --oplog, or snapshots of its volumes";
+        return Err(anyhow!(why).into());
+    }
     let store = wiring::open_embedded(settings)?;
     let bar = progress::bar("copying");
     store

@@ -96,11 +96,14 @@ fn an_unreachable_store_is_alive_not_ready_and_heals_by_itself() {
     assert_eq!(status, 503, "{ready}");
     let (status, refused) = service.get("/v1/wallets");
     assert_eq!((status, &refused["code"]), (503, &"module_unavailable".into()), "{refused}");
+    while !service.log().contains("the store is not reached yet") {
+        assert!(Instant::now() < until, "it does not say what it waits for: {}", service.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
     mongo.proxy(0).set(Mode::Pass);
     service.wait_until_ready();
     let wallet = service.wallet_of("ada", 10);
     assert_eq!(service.balance(&wallet), 10);
-    assert!(service.log().contains("the store is not reached yet"), "{}", service.log());
 }
 
 #[test]

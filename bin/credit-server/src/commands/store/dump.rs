@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use credit_infra::embedded::DumpRow;
 use credit_wallet::ledger::describe_group;
 
-use crate::config::Settings;
+use crate::config::{Settings, Store};
 use crate::exit::Failure;
 use crate::wiring;
 
@@ -15,6 +15,10 @@ const JOURNAL_TABLE: &str = "journal/groups";
 
 /// Prints the names of the tables, or the rows of one, a line each.
 pub(crate) fn run(settings: &Settings, table: Option<&str>) -> Result<(), Failure> {
+    if settings.store != Store::Embedded {
+        let why = "into a MongoDB one looks with mongosh: groups are in journal, documents in d_ and their collection";
+        return Err(anyhow!(why).into());
+    }
     let store = wiring::open_embedded(settings)?;
     let Some(table) = table else {
         let tables = store.tables().context("the tables cannot be listed")?;

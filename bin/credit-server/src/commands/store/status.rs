@@ -2,15 +2,16 @@
 
 use anyhow::{Context, Result};
 use credit_core::ports::documents::Collection;
+use credit_infra::mongodb::{MongoStatus, MongoStore};
 use credit_wallet::ledger::views::{self, BookView};
 use serde_json::{Value, json};
 
 use crate::commands::block_on;
-use crate::commands::side::Side;
+use crate::commands::side::{Side, named};
 use crate::config::{Settings, Store};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::print;
-use crate::wiring::collections;
+use crate::wiring::{collections, mongodb};
 
 /// Prints what is kept, as JSON.
 pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
@@ -33,10 +34,16 @@ async fn status(settings: &Settings, side: &Side) -> Result<Value, Failure> {
     if let Some(note) = side.transfer.copy_note().await.context("the note of a copy cannot be read")? {
         status["copy"] = json!({"source": shown(note.source), "done": note.done});
     }
-    status["kept"] = counts(side, &collections::kept()).await?;
-    status["views"] = counts(side, &collections::views()).await?;
-    if settings.store == Store::Embedded {
-        status["files"] = files(settings);
+    match settings.store {
+        Store::Embedded => {
+            status["kept"] = counts(side, &collections::kept()).await?;
+            status["views"] = counts(side, &collections::views()).await?;
+            status["files"] = files(settings);
+        }
+        Store::Mongodb => {
+            let told = MongoStore::check(mongodb::options(named(settings)?)).await;
+            tell(&told.map_err(|error| Failure::new(Exit::Store, error))?, &mut status);
+        }
     }
     Ok(status)
 }
@@ -79,4 +86,30 @@ async fn counts(side: &Side, collections: &[&'static Collection]) -> Result<Valu
 fn files(settings: &Settings) -> Value {
     let size = |name: &str| std::fs::metadata(settings.data_dir.join(name)).map(|file| file.len()).ok();
     json!({"journal.redb": size("journal.redb"), "documents.redb": size("documents.redb")})
+}
+
+/// What `MongoDB` tells of itself and of every collection; counts are the server's own, which may be off by a little.
+fn tell(told: &MongoStatus, status: &mut Value) {
+    status["server"] = json!({
+        "version": told.server_version,
+        "sharded": told.is_sharded,
+        "replica_set": told.replica_set,
+        "database": told.database,
+    });
+    status["format"] = told.format.into();
+    status["created"] = told.created.map(|created| created.to_string()).into();
+    status["ready"] = told.is_ready().into();
+    status["collections"] = told
+        .collections
+        .iter()
+        .map(|collection| {
+            json!({
+                "name": collection.name,
+                "documents": collection.documents,
+                "bytes": collection.bytes,
+                "index_bytes": collection.index_bytes,
+                "missing": collection.missing,
+            })
+        })
+        .collect();
 }
