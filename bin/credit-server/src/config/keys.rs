@@ -126,6 +126,8 @@ pub(crate) const KEYS: &[Key] = &[
     // With its password, so the whole is a secret.
     key("store.mongodb.uri", Kind::SecretText, None),
     key("store.mongodb.database", Kind::Text, Some("credit")),
+    // Which store it has to be, as `store status` shows it: another one, or none, is then refused.
+    key("store.mongodb.store_id", Kind::Text, None),
     key("cache.backend", Kind::Choice(&["memory", "redis"]), Some("memory")),
     // With its password, so the whole is a secret.
     key("cache.redis.url", Kind::SecretText, None),
@@ -167,12 +169,12 @@ pub(crate) const KEYS: &[Key] = &[
     key("auth.login_failures_per_account", Kind::Whole { low: 1, high: 1_000_000 }, Some("10")),
     key("auth.login_failures_per_address", Kind::Whole { low: 1, high: 1_000_000 }, Some("100")),
     key("auth.login_failures_window", Kind::Length { low: 1, high: DAY }, Some("15m")),
+    // Sign access tokens (Ed25519).
+    key("auth.token_keys", Kind::SecretKeys, None),
     // What hashing a password costs (Argon2id): memory in KiB, passes, lanes. Weaker hashes are made anew at login.
     key("auth.password.memory", Kind::Whole { low: 8, high: 4_194_304 }, Some("19456")),
     key("auth.password.iterations", Kind::Whole { low: 1, high: 1000 }, Some("2")),
     key("auth.password.parallelism", Kind::Whole { low: 1, high: 64 }, Some("1")),
-    // Sign access tokens (Ed25519).
-    key("auth.token_keys", Kind::SecretKeys, None),
     // Encrypt personal fields (Fernet).
     key("encryption.keys", Kind::SecretKeys, None),
     // Find what is encrypted, and keep API keys and refresh tokens: what was kept under a key that is gone is not found.
@@ -183,6 +185,9 @@ pub(crate) const KEYS: &[Key] = &[
     key("rate_limit.enabled", Kind::Flag, Some("true")),
     // How many processes share the calls: each has its part of the limits while it counts by itself.
     key("rate_limit.replicas", Kind::Whole { low: 1, high: 10_000 }, Some("1")),
+    // An address or a user that is refused so often within a minute is banned; 0: never.
+    key("rate_limit.ban_after", Kind::Whole { low: 0, high: 1_000_000 }, Some("1000")),
+    key("rate_limit.ban_for", Kind::Length { low: 1, high: DAY }, Some("5m")),
     // For callers without an API key, by their address: guests alone, users beside their own.
     key("rate_limit.address.read", Kind::Rate, Some("240000/1m")),
     key("rate_limit.address.write", Kind::Rate, Some("120000/1m")),
@@ -195,9 +200,6 @@ pub(crate) const KEYS: &[Key] = &[
     key("rate_limit.api_key.read", Kind::Rate, Some("6000000/1m")),
     key("rate_limit.api_key.write", Kind::Rate, Some("6000000/1m")),
     key("rate_limit.api_key.auth", Kind::Rate, Some("12000/1m")),
-    // An address or a user that is refused so often within a minute is banned; 0: never.
-    key("rate_limit.ban_after", Kind::Whole { low: 0, high: 1_000_000 }, Some("1000")),
-    key("rate_limit.ban_for", Kind::Length { low: 1, high: DAY }, Some("5m")),
     // Webhooks come in a later version.
     key("webhooks.allow_private_addresses", Kind::Flag, Some("false")),
     // Whose pages may call from a browser. None: no cross-origin call is let in.
