@@ -22,6 +22,20 @@ pub fn binary() -> anyhow::Result<PathBuf> {
     built.context("the program is not built: run `make test`, or `cargo build -p credit-server` first")
 }
 
+/// The settings, and before them those that put the store into this database.
+pub fn on_mongodb<'a>(
+    uri: &'a str,
+    database: &'a str,
+    settings: &[(&'a str, &'a str)],
+) -> Vec<(&'a str, &'a str)> {
+    let place = [
+        ("CREDIT_STORE__BACKEND", "mongodb"),
+        ("CREDIT_STORE__MONGODB__URI", uri),
+        ("CREDIT_STORE__MONGODB__DATABASE", database),
+    ];
+    place.iter().chain(settings).copied().collect()
+}
+
 /// A running server. It is killed when dropped, and its directory goes with it.
 pub struct Server {
     child: Child,
@@ -46,7 +60,26 @@ impl Server {
         Ok(server)
     }
 
-    fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+    /// Starts on a fresh directory and does not wait: it may not become ready for long.
+    pub fn launch(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let folder = TempDir::new()?;
+        let settings: Vec<_> =
+            settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let child = launch(folder.path(), &settings)?;
+        Ok(Self { child, folder, settings, credentials: Value::Null })
+    }
+
+    /// Another process on the same store, with the same settings and secrets and a directory of its own.
+    pub fn start_another(&self) -> anyhow::Result<Self> {
+        let folder = TempDir::new()?;
+        std::fs::copy(self.folder().join("dev-secrets.json"), folder.path().join("dev-secrets.json"))?;
+        let settings: Vec<_> =
+            self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        Self::start_in(folder, &settings)
+    }
+
+    /// Waits until it takes calls, half a minute at most.
+    pub fn wait_until_ready(&mut self) -> anyhow::Result<()> {
         let limit = Instant::now() + Duration::from_secs(30);
         loop {
             if let Some(status) = self.child.try_wait()? {
@@ -147,6 +180,12 @@ impl Server {
         Ok(self.child.wait()?.code())
     }
 
+    /// Gives it another setting from its next start on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Starts again on the same directory.
     pub fn start_again(&mut self) -> anyhow::Result<()> {
         let old = self.folder.path().join("dev-credentials.json");
@@ -185,7 +224,7 @@ fn launch(folder: &Path, settings: &[(String, String)]) -> anyhow::Result<Child>
     }
     command.env("CREDIT_DATA_DIR", folder);
     command.env("CREDIT_SERVER__PORT", "0").env("CREDIT_METRICS__PORT", "0");
-    command.env("CREDIT_RATE_LIMIT__ENABLED", "false");
+    command.env("CREDIT_RATE_LIMIT__ENABLED", "true");
     command.envs(settings.iter().map(|(name, value)| (name, value)));
     command.spawn().with_context(|| format!("{} does not start", binary.display()))
 }

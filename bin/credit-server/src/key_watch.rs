@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use credit_core::Jobs;
 use credit_infra::randomness::OsSecrets;
 use credit_infra::vault::Vault;
 
@@ -27,6 +28,9 @@ struct Asked {
 /// Between two attempts while something is wrong, if it is not shorter anyhow.
 const SOON: Duration = Duration::from_secs(3);
 
+/// The job that is due when the keys have changed.
+const REENCRYPTION: &str = "key_reencryption";
+
 impl KeyWatch {
     /// Over a service that works with them; with the Vault that was asked, if there is one.
     pub(crate) fn new(
@@ -47,7 +51,8 @@ impl KeyWatch {
             match self.refresh().await {
                 Ok(is_new) => {
                     if is_new {
-                        tracing::info!("the keys were replaced: they were rotated where they come from");
+                        tracing::info!("the keys were replaced: they were changed where they come from");
+                        self.start_reencryption().await;
                     }
                     if !complaint.is_empty() {
                         tracing::info!("the secrets can be read again");
@@ -113,5 +118,12 @@ impl KeyWatch {
         }
         let members = asked.vault.read().await?;
         Ok(Some(VaultSecret::new(asked.vault.place(), members)))
+    }
+
+    /// What is under earlier keys is brought under the new ones now, and not only when its hour comes.
+    async fn start_reencryption(&self) {
+        if let Err(error) = self.service.jobs.run_now(REENCRYPTION).await {
+            tracing::warn!(%error, "the re-encryption could not be started; it is done within the hour");
+        }
     }
 }

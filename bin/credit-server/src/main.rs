@@ -72,6 +72,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Store(StoreCommand::Copy(wanted)) => commands::store::copy::run(&load(&sources)?, wanted),
         Command::Keys(KeysCommand::Status) => commands::keys::status(&load(&sources)?),
         Command::Keys(KeysCommand::Rotate(wanted)) => commands::keys::rotate(&load(&sources)?, &wanted),
+        Command::Keys(KeysCommand::Retire(wanted)) => commands::keys::retire(&load(&sources)?, &wanted),
         Command::Keys(KeysCommand::Reencrypt) => commands::keys::reencrypt(&load(&sources)?),
         Command::User(UserCommand::Import(wanted)) => commands::user_import::run(&load(&sources)?, &wanted),
         Command::Openapi => commands::openapi::print(),

@@ -43,6 +43,25 @@ impl KeySet {
     }
 }
 
+/// What is done to a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// A new key in front.
+    Rotate,
+    /// None but the newest.
+    Retire,
+}
+
+impl Change {
+    /// Does it.
+    pub(crate) fn apply(self, keys: &mut Vec<KeyMaterial>, source: &dyn SecretSource) {
+        match self {
+            Self::Rotate => keys.insert(0, KeyMaterial::new(source.secret())),
+            Self::Retire => keys.truncate(1),
+        }
+    }
+}
+
 /// What profile `dev` makes where nothing is given; of several, the first is the newest. The names are those in the
 /// file; earlier versions wrote one key of each.
 #[derive(Debug, Serialize, Deserialize)]
@@ -137,24 +156,25 @@ impl DevSecrets {
         self.cursor_key == *key || sets.iter().any(|keys| keys.contains(key))
     }
 
-    /// New keys in front of these sets, of each of which no more than `keep` stay; written down in one step.
-    pub(crate) fn rotate(
+    /// Changes these sets; written down in one step.
+    pub(crate) fn change(
         data_dir: &Path,
         sets: &[KeySet],
-        keep: usize,
+        change: Change,
         source: &dyn SecretSource,
     ) -> Result<()> {
         let _one_at_a_time = private_file::lock_directory(data_dir)?;
         let path = data_dir.join(DEV_SECRETS);
         let mut kept = Self::kept(data_dir).with_context(|| format!("{} cannot be read", path.display()))?;
         for set in sets {
-            let keys = match set {
-                KeySet::Token => &mut kept.token_keys,
-                KeySet::Encryption => &mut kept.encryption_keys,
-                KeySet::Index => &mut kept.index_keys,
-            };
-            keys.insert(0, KeyMaterial::new(source.secret()));
-            keys.truncate(keep.max(1));
+            change.apply(
+                match set {
+                    KeySet::Token => &mut kept.token_keys,
+                    KeySet::Encryption => &mut kept.encryption_keys,
+                    KeySet::Index => &mut kept.index_keys,
+                },
+                source,
+            );
         }
         private_file::replace(&path, &serde_json::to_string_pretty(&kept)?)
     }
@@ -226,13 +246,14 @@ mod tests {
     }
 
     #[test]
-    fn a_rotation_puts_new_keys_in_front_and_keeps_as_many_as_it_is_told() {
+    fn a_rotation_puts_new_keys_in_front_and_retiring_leaves_the_newest() {
         let home = tempfile::tempdir().expect("a directory");
         let settings = settings(home.path(), &[]);
         let source = CountingSecrets::default();
         let now = || Secrets::complete(&settings, &source).expect("kept");
+        let change = |sets: &[KeySet], change| DevSecrets::change(home.path(), sets, change, &source);
         let first = now();
-        DevSecrets::rotate(home.path(), &[KeySet::Encryption, KeySet::Index], 9, &source).expect("rotated");
+        change(&[KeySet::Encryption, KeySet::Index], Change::Rotate).expect("rotated");
         let second = now();
         assert_eq!(second.token_keys, first.token_keys);
         assert_eq!(
@@ -240,9 +261,10 @@ mod tests {
             (2, &first.encryption_keys[0])
         );
         assert_eq!((second.index_keys.len(), &second.index_keys[1]), (2, &first.index_keys[0]));
-        DevSecrets::rotate(home.path(), &[KeySet::Encryption], 1, &source).expect("rotated");
-        let third = now().encryption_keys;
-        assert!(third.len() == 1 && !second.encryption_keys.contains(&third[0]));
+        change(&[KeySet::Encryption], Change::Retire).expect("retired");
+        let third = now();
+        assert_eq!(third.encryption_keys, second.encryption_keys[..1]);
+        assert_eq!(third.index_keys, second.index_keys);
     }
 
     #[test]

@@ -1,15 +1,14 @@
-//! `keys status`, `keys rotate` and `keys reencrypt`
+//! `keys status`, `keys rotate`, `keys retire` and `keys reencrypt`
 
-use anyhow::{Context, Result, ensure};
-use credit_core::ports::keys::SecretSource;
+use anyhow::{Context, Result};
 use credit_infra::randomness::OsSecrets;
 use serde_json::{Map, Value, json};
 
 use super::in_house_as_it_is;
-use crate::cli::KeysRotate;
+use crate::cli::KeysSets;
 use crate::config::{KeyMaterial, Settings};
 use crate::exit::Failure;
-use crate::secrets::{DevSecrets, KeySet};
+use crate::secrets::{Change, DevSecrets, KeySet};
 use crate::{print, progress};
 
 const SETS: [KeySet; 3] = [KeySet::Token, KeySet::Encryption, KeySet::Index];
@@ -71,24 +70,37 @@ pub(crate) fn reencrypt(settings: &Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Rotates the keys that profile `dev` made where they are; of others it prints the new sets.
-pub(crate) fn rotate(settings: &Settings, wanted: &KeysRotate) -> Result<(), Failure> {
+/// Puts new keys in front: those that profile `dev` made where they are; of others it prints the new sets.
+pub(crate) fn rotate(settings: &Settings, wanted: &KeysSets) -> Result<(), Failure> {
+    change(settings, wanted, Change::Rotate)
+}
+
+/// Takes all keys away but the newest, in the same places.
+pub(crate) fn retire(settings: &Settings, wanted: &KeysSets) -> Result<(), Failure> {
+    change(settings, wanted, Change::Retire)
+}
+
+fn change(settings: &Settings, wanted: &KeysSets, change: Change) -> Result<(), Failure> {
     let sets = if wanted.sets.is_empty() { SETS.to_vec() } else { wanted.sets.clone() };
-    let keep = wanted.keep.map_or(usize::MAX, usize::from);
     let (own, given): (Vec<_>, Vec<_>) = sets.into_iter().partition(|set| given(settings, *set).is_empty());
     if !own.is_empty() {
-        DevSecrets::rotate(&settings.data_dir, &own, keep, &OsSecrets)?;
+        DevSecrets::change(&settings.data_dir, &own, change, &OsSecrets)?;
         let names: Vec<_> = own.iter().map(|set| set.path()).collect();
-        eprintln!("rotated in {}: {}", settings.data_dir.display(), names.join(", "));
+        eprintln!("changed in {}: {}", settings.data_dir.display(), names.join(", "));
     }
     if given.is_empty() {
         return Ok(());
     }
-    let mut printed = Map::new();
-    for set in given {
-        printed.insert(set.path().to_owned(), new_set(self::given(settings, set), keep)?.into());
-    }
-    eprintln!("put these where the keys come from, the first is the new one; nothing was changed:");
+    let printed: Map<String, Value> = given
+        .into_iter()
+        .map(|set| {
+            let mut keys = self::given(settings, set).to_vec();
+            change.apply(&mut keys, &OsSecrets);
+            let texts: Vec<_> = keys.iter().map(|key| key.to_base64().to_string()).collect();
+            (set.path().to_owned(), texts.join(",").into())
+        })
+        .collect();
+    eprintln!("put these where the keys come from, the first is the newest; nothing was changed there:");
     print::text(&format!("{:#}\n", Value::from(printed)));
     Ok(())
 }
@@ -99,13 +111,4 @@ fn given(settings: &Settings, set: KeySet) -> &[KeyMaterial] {
         KeySet::Encryption => &settings.encryption.keys,
         KeySet::Index => &settings.encryption.index_keys,
     }
-}
-
-/// A new key and those before it, comma-separated as the configuration takes them.
-fn new_set(given: &[KeyMaterial], keep: usize) -> Result<String> {
-    let new = KeyMaterial::new(OsSecrets.secret());
-    ensure!(!given.contains(&new), "the operating system's randomness repeats itself");
-    let all: Vec<_> =
-        std::iter::once(&new).chain(given).take(keep).map(|key| key.to_base64().to_string()).collect();
-    Ok(all.join(","))
 }

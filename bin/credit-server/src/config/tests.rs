@@ -403,7 +403,7 @@ fn each_login_at_vault_says_what_it_lacks() {
 #[test]
 fn before_vault_is_asked_nothing_is_missed_and_afterwards_what_is_missing_is_named() {
     let world = vault().env("CREDIT_PROFILE", "prod").env("CREDIT_STORE__BACKEND", "mongodb");
-    assert!(world.settings().vault.is_some());
+    assert!(before_vault(&world.sources).unwrap_or_else(|faults| panic!("{faults}")).vault.is_some());
     let secret = given_by_vault(serde_json::json!({"auth": {"token_keys": random(1)}}));
     let faults = with_vault(&world.sources, secret).expect_err("incomplete").to_string();
     for path in ["encryption.keys", "encryption.index_keys", "encryption.cursor_key", "store.mongodb.uri"] {
@@ -439,7 +439,8 @@ fn vault_is_above_files_and_these_above_the_environment() {
     assert_eq!(settings.auth.refresh_ttl.as_secs(), 7200);
     assert_eq!(settings.auth.issuer, "environment");
     assert_eq!(settings.auth.token_keys.len(), 2, "Vault is above the file too");
-    let layers = Layers::read_with(&world.sources, Some(secret())).unwrap_or_else(|faults| panic!("{faults}"));
+    let layers =
+        Layers::read_with(&world.sources, Some(secret())).unwrap_or_else(|faults| panic!("{faults}"));
     let shown: serde_json::Value = serde_json::from_str(&layers.show(ShowFormat::Json)).expect("JSON");
     assert_eq!(shown["auth.token_keys"]["value"], "***");
     assert_eq!(shown["auth.token_keys"]["origin"], "vault https://vault.example:8200 secret/credit");
@@ -453,7 +454,10 @@ fn what_must_be_known_before_vault_is_asked_it_cannot_say_and_what_it_says_wrong
     }));
     let faults = with_vault(&vault().sources, secret).expect_err("wrong").to_string();
     for path in ["server.port", "secrets.backend"] {
-        assert!(faults.contains(&format!("{path} (vault https://vault.example:8200 secret/credit): must be known")));
+        assert!(
+            faults
+                .contains(&format!("{path} (vault https://vault.example:8200 secret/credit): must be known"))
+        );
     }
     assert!(faults.contains("auth.toke_keys") && !faults.contains("hunter2"), "{faults}");
 }
@@ -509,8 +513,9 @@ fn mongodb_needs_a_connection_string_and_a_database_that_can_be_one() {
     let faults = mongodb()
         .env("CREDIT_STORE__MONGODB__URI", "http://root:hunter2@db")
         .env("CREDIT_STORE__MONGODB__DATABASE", "local")
+        .env("CREDIT_STORE__MONGODB__STORE_ID", "app_1")
         .faults();
-    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert_eq!(faults.len(), 3, "{faults:?}");
     assert!(!faults.join("\n").contains("hunter2"), "{faults:?}");
     let settings = mongodb().env("CREDIT_STORE__MONGODB__URI", "mongodb://root:hunter2@db").settings();
     assert!(!format!("{settings:?}").contains("hunter2"));

@@ -44,3 +44,38 @@ impl HealthProbe for VaultProbe {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use credit_core::HealthState;
+    use credit_infra::testkit::vault::{FakeVault, ROOT_TOKEN};
+    use credit_infra::vault::{Credential, KvVersion, VaultAuth, VaultSettings};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn keys_are_worked_with_for_as_long_as_is_said_and_then_it_is_not_ready() {
+        let fake = FakeVault::up();
+        fake.put("credit", &serde_json::json!({}));
+        let settings = VaultSettings {
+            address: fake.url(),
+            auth: VaultAuth::Token(Credential::Given(ROOT_TOKEN.into())),
+            mount: "secret".into(),
+            path: "credit".into(),
+            kv: KvVersion::Two,
+            namespace: None,
+            ca: None,
+            timeout: Duration::from_secs(1),
+        };
+        let vault = Arc::new(Vault::try_new(settings).expect("settings"));
+        let state = async |max_age| VaultProbe::new(vault.clone(), max_age).check().await.state;
+        let (long, none) = (Duration::from_secs(60), Duration::ZERO);
+        assert_eq!(state(long).await, HealthState::Unhealthy, "nothing was read yet");
+        vault.read().await.expect("it is there");
+        assert_eq!(state(none).await, HealthState::Healthy);
+        fake.stop();
+        vault.read().await.expect_err("it is gone");
+        assert_eq!(state(long).await, HealthState::Degraded);
+        assert_eq!(state(none).await, HealthState::Unhealthy);
+    }
+}
