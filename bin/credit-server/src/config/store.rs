@@ -20,10 +20,13 @@ pub(crate) enum Store {
 pub(crate) struct Mongodb {
     pub(crate) uri: SecretString,
     pub(crate) database: String,
+    /// Which store it has to be, if that is said.
+    pub(crate) store_id: Option<u128>,
 }
 
 const URI: &str = "store.mongodb.uri";
 const DATABASE: &str = "store.mongodb.database";
+const STORE_ID: &str = "store.mongodb.store_id";
 const SCHEMES: [&str; 2] = ["mongodb://", "mongodb+srv://"];
 /// What `MongoDB` keeps for itself.
 const RESERVED: [&str; 3] = ["admin", "config", "local"];
@@ -56,6 +59,16 @@ pub(super) fn judge(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
         );
         faults.push(Fault::new(DATABASE, origin(judged, DATABASE), complaint));
     }
+    if text(judged, STORE_ID).is_some_and(|text| read_store_id(text).is_none()) {
+        let complaint = "is no id of a store: 32 hexadecimal digits, as credit-server store status shows it";
+        faults.push(Fault::new(STORE_ID, origin(judged, STORE_ID), complaint));
+    }
+}
+
+/// As `store status` shows it.
+fn read_store_id(text: &str) -> Option<u128> {
+    let is_one = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_one.then(|| u128::from_str_radix(text, 16).ok()).flatten()
 }
 
 /// Narrower than what `MongoDB` takes, so that it is a name on every file system and in every shell.
@@ -70,6 +83,7 @@ impl Mongodb {
     /// Where it is, if that was said: a store is also copied to one that the service does not work on yet.
     pub(super) fn of(values: &mut Values) -> Option<Self> {
         let database = values.text(DATABASE).unwrap_or_default();
-        Some(Self { uri: values.secret(URI)?, database })
+        let store_id = values.text(STORE_ID).as_deref().and_then(read_store_id);
+        Some(Self { uri: values.secret(URI)?, database, store_id })
     }
 }

@@ -102,7 +102,8 @@ impl Remote {
 
 /// What every module keeps, in the place of the configuration.
 pub(crate) fn options(named: &Mongodb) -> MongoOptions {
-    MongoOptions::new(named.uri.clone(), named.database.as_str(), collections::all())
+    let options = MongoOptions::new(named.uri.clone(), named.database.as_str(), collections::all());
+    MongoOptions { pinned_store_id: named.store_id, ..options }
 }
 
 /// Opens the store on `MongoDB` for a command, on the runtime that this is called on.

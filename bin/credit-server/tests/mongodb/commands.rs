@@ -9,9 +9,8 @@ fn the_store_is_checked_made_and_described() {
     let place = Place::on_mongodb();
     assert!(place.done(&["store", "check"]).contains("can be worked on"));
     // Several at once, and again.
-    let several: Vec<_> = (0..3)
-        .map(|_| place.program(&["store", "migrate"]).spawn().expect("the program starts"))
-        .collect();
+    let several: Vec<_> =
+        (0..3).map(|_| place.program(&["store", "migrate"]).spawn().expect("the program starts")).collect();
     for mut one in several {
         assert!(one.wait().expect("waited").success());
     }
@@ -51,6 +50,22 @@ fn the_ledger_is_verified_and_rebuilt_and_people_are_made() {
     assert_eq!(service.balance(&wallet), 70);
     let password = admin["password"].as_str().expect("it was made");
     assert_eq!(service.get_as("root", password, "/v1/apps").0, 200);
+}
+
+#[test]
+fn a_store_that_is_pinned_is_never_another_one() {
+    let place = Place::on_mongodb();
+    place.done(&["store", "migrate"]);
+    let status: Value = serde_json::from_str(&place.done(&["store", "status"])).expect("JSON");
+    let id = status["store_id"].as_str().expect("an id").to_owned();
+    let place = place.with(&[("CREDIT_STORE__MONGODB__STORE_ID", &id)]);
+    place.done(&["store", "migrate"]);
+    let elsewhere = place.with(&[("CREDIT_STORE__MONGODB__DATABASE", "an_empty_one")]);
+    for command in ["migrate", "status"] {
+        let told = elsewhere.refused(&["store", command], 4);
+        assert!(told.contains(&id) && told.contains("store.mongodb.database"), "{told}");
+    }
+    assert!(elsewhere.refused(&["serve"], 4).contains(&id));
 }
 
 #[test]

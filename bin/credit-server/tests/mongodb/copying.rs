@@ -97,5 +97,7 @@ fn a_store_that_is_used_is_neither_copied_from_nor_copied_to() {
     let service = place.start();
     assert!(place.refused(&THERE, 4).contains("is not empty"));
     drop(service);
-    assert!(place.refused(&["store", "copy", "--from", "mongodb", "--to", "mongodb"], 1).contains("the same"));
+    assert!(
+        place.refused(&["store", "copy", "--from", "mongodb", "--to", "mongodb"], 1).contains("the same")
+    );
 }

@@ -158,7 +158,11 @@ impl Running {
     /// The answer to a `GET` by the admin of the credentials.
     pub(crate) fn get_as_admin(&self, path: &str) -> (u16, Value) {
         let admin = &self.credentials()["admin"];
-        self.get_as(admin["username"].as_str().expect("a name"), admin["password"].as_str().expect("one"), path)
+        self.get_as(
+            admin["username"].as_str().expect("a name"),
+            admin["password"].as_str().expect("one"),
+            path,
+        )
     }
 
     pub(crate) fn get_as(&self, username: &str, password: &str, path: &str) -> (u16, Value) {
@@ -195,7 +199,8 @@ impl Running {
 
     /// Asks it to stop and waits for its exit code.
     pub(crate) fn stop(mut self) -> Option<i32> {
-        let sent = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().expect("kill");
+        let sent =
+            Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().expect("kill");
         assert!(sent.success());
         self.wait_for_its_end()
     }

@@ -63,8 +63,13 @@ fn three_that_start_at_once_on_an_empty_database_make_one_admin_and_one_key_and_
 
 #[test]
 fn in_profile_prod_three_make_the_first_admin_of_the_configuration_once_and_write_nothing() {
-    let secrets = [(1_u8, "AUTH__TOKEN_KEYS"), (2, "ENCRYPTION__KEYS"), (3, "ENCRYPTION__INDEX_KEYS"), (4, "ENCRYPTION__CURSOR_KEY")]
-        .map(|(seed, name)| (format!("CREDIT_{name}"), random(seed)));
+    let secrets = [
+        (1_u8, "AUTH__TOKEN_KEYS"),
+        (2, "ENCRYPTION__KEYS"),
+        (3, "ENCRYPTION__INDEX_KEYS"),
+        (4, "ENCRYPTION__CURSOR_KEY"),
+    ]
+    .map(|(seed, name)| (format!("CREDIT_{name}"), random(seed)));
     let secrets: Vec<_> = secrets.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     let place = Place::on_mongodb().with(&secrets).with(&[
         ("CREDIT_PROFILE", "prod"),
@@ -118,5 +123,7 @@ fn a_store_that_is_not_fit_ends_the_program_with_its_exit_code_and_a_sentence() 
 }
 
 fn random(seed: u8) -> String {
-    (0..32_u8).map(|index| format!("{:02x}", index.wrapping_mul(37).wrapping_add(seed.wrapping_mul(91)))).collect()
+    (0..32_u8)
+        .map(|index| format!("{:02x}", index.wrapping_mul(37).wrapping_add(seed.wrapping_mul(91))))
+        .collect()
 }

@@ -34,7 +34,8 @@ pub(crate) fn migrate(settings: &Settings) -> Result<(), Failure> {
         match settings.store {
             Store::Embedded => open_and_close(settings).await,
             Store::Mongodb => {
-                let status = MongoStore::migrate(mongodb::options(named(settings)?)).await.map_err(refused)?;
+                let status =
+                    MongoStore::migrate(mongodb::options(named(settings)?)).await.map_err(refused)?;
                 match missing(&status).as_slice() {
                     [] => Ok(()),
                     still => Err(Failure::new(Exit::Store, anyhow!("still missing: {}", still.join(", ")))),
