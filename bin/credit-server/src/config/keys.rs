@@ -171,8 +171,6 @@ pub(crate) const KEYS: &[Key] = &[
     key("auth.login_failures_window", Kind::Length { low: 1, high: DAY }, Some("15m")),
     // Sign access tokens (Ed25519).
     key("auth.token_keys", Kind::SecretKeys, None),
-    // Sign access tokens (Ed25519).
-    key("auth.token_keys", Kind::SecretKeys, None),
     // What hashing a password costs (Argon2id): memory in KiB, passes, lanes. Weaker hashes are made anew at login.
     key("auth.password.memory", Kind::Whole { low: 8, high: 4_194_304 }, Some("19456")),
     key("auth.password.iterations", Kind::Whole { low: 1, high: 1000 }, Some("2")),
