@@ -224,7 +224,6 @@ fn launch(folder: &Path, settings: &[(String, String)]) -> anyhow::Result<Child>
     }
     command.env("CREDIT_DATA_DIR", folder);
     command.env("CREDIT_SERVER__PORT", "0").env("CREDIT_METRICS__PORT", "0");
-    command.env("CREDIT_RATE_LIMIT__ENABLED", "true");
     command.envs(settings.iter().map(|(name, value)| (name, value)));
     command.spawn().with_context(|| format!("{} does not start", binary.display()))
 }
