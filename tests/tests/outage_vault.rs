@@ -232,6 +232,8 @@ fn keys_that_are_rotated_in_vault_work_without_a_restart_and_retired_ones_no_mor
 
     rotated(json!("garbage"));
     within(BACK_WITHIN, "nobody takes garbage", &server, || server.log().contains("the last good ones stay"));
+    let (status, said) = vault_of(&server.admin());
+    assert!(status == "degraded" && said.contains("auth.token_keys"), "{said}");
     assert_eq!(server.nobody().with_token(&again).get("/v1/auth/me").status, 200);
     refused(&log_in(&server.nobody(), &person.username, "not the password"), 401, "invalid_credentials");
 }

@@ -90,6 +90,14 @@ impl KeyWatch {
 
     async fn refresh(&mut self) -> Result<bool> {
         let vault_secret = self.ask_vault().await?;
+        let taken = self.take_up(vault_secret).await;
+        if let (Err(error), Some(asked)) = (&taken, &self.vault) {
+            asked.vault.reject(format!("{error:#}"));
+        }
+        taken
+    }
+
+    async fn take_up(&self, vault_secret: Option<VaultSecret>) -> Result<bool> {
         let sources = self.sources.clone();
         let read = tokio::task::spawn_blocking(move || {
             let settings = match vault_secret {

@@ -69,7 +69,10 @@ impl WaitingRoom<'_> {
         let read = vault.read().await.map_err(|trouble| trouble.to_string());
         let judged = read.and_then(|members| {
             let secret = VaultSecret::new(vault.place(), members);
-            with_vault(self.sources, secret).map_err(|faults| faults.to_string())
+            with_vault(self.sources, secret).map_err(|faults| {
+                vault.reject(faults.to_string());
+                faults.to_string()
+            })
         });
         match judged {
             Ok(settings) => Some(settings),

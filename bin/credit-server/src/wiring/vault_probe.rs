@@ -33,7 +33,7 @@ impl HealthProbe for VaultProbe {
     }
 
     async fn check(&self) -> Health {
-        let Standing { read_at, trouble } = self.vault.standing();
+        let Standing { read_at, trouble, .. } = self.vault.standing();
         match (read_at, trouble) {
             (Some(_), None) => Health::healthy(),
             (Some(read_at), Some(trouble)) if read_at.elapsed() < self.max_age => {

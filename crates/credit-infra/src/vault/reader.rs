@@ -30,6 +30,8 @@ pub struct Standing {
     pub read_at: Option<Instant>,
     /// Why it could not be read since, if it could not.
     pub trouble: Option<VaultTrouble>,
+    /// When it was read before that.
+    before: Option<Instant>,
 }
 
 impl Vault {
@@ -75,7 +77,10 @@ impl Vault {
         let read = self.read_within().await;
         let mut standing = self.standing.write();
         match &read {
-            Ok(_) => *standing = Standing { read_at: Some(Instant::now()), trouble: None },
+            Ok(_) => {
+                *standing =
+                    Standing { read_at: Some(Instant::now()), trouble: None, before: standing.read_at };
+            }
             Err(trouble) => standing.trouble = Some(trouble.clone()),
         }
         let outcome = read.as_ref().err().map_or("read", VaultTrouble::name);
@@ -83,6 +88,15 @@ impl Vault {
         metrics::gauge!(UP).set(if read.is_ok() { 1.0 } else { 0.0 });
         metrics::gauge!(AGE).set(standing.read_at.map_or(0.0, |at| at.elapsed().as_secs_f64()));
         read
+    }
+
+    /// What was read last is not what is needed: it counts as not read, and that is why.
+    pub fn reject(&self, why: impl Into<String>) {
+        let mut standing = self.standing.write();
+        standing.read_at = standing.before;
+        standing.trouble = Some(VaultTrouble::Incomplete(why.into()));
+        metrics::counter!(READS, "outcome" => "incomplete").increment(1);
+        metrics::gauge!(UP).set(0.0);
     }
 
     /// How long until the login must be renewed; `None` if nobody is logged in, or for ever.

@@ -43,6 +43,9 @@ pub enum VaultTrouble {
     /// It fails by itself.
     #[error("Vault fails with status {0}")]
     Failing(u16),
+    /// What it holds is not what is needed.
+    #[error("what Vault holds cannot be used: {0}")]
+    Incomplete(String),
     /// A file that is needed cannot be read, or the address is none.
     #[error("{0}")]
     Setup(String),
@@ -63,6 +66,7 @@ impl VaultTrouble {
             Self::Missing(_) => "missing",
             Self::Garbage(_) => "garbage",
             Self::Failing(_) => "failing",
+            Self::Incomplete(_) => "incomplete",
             Self::Setup(_) => "setup",
         }
     }
