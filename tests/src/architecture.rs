@@ -232,7 +232,8 @@ pub fn unlisted_collections(house: &House) -> Vec<String> {
         // Only those of the code: what stands below its tests is theirs.
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         for declared in code.split(": Collection =").skip(1) {
-            let name = declared.split("name: \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+            let name =
+                declared.split("name: \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
             if !listed.contains(&name) {
                 found.push(format!("{path}: {name} is in no list of collections"));
             }

@@ -3,6 +3,7 @@
 pub mod architecture;
 pub mod client;
 pub mod contract;
+pub mod load;
 pub mod people;
 pub mod pki;
 pub mod server;

@@ -130,6 +130,11 @@ impl Server {
         self.folder.path()
     }
 
+    /// A setting that it was started with.
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.id()

@@ -33,7 +33,7 @@ fn call(path: &str, body: Value, status: u16, code: &'static str) -> Call {
 }
 
 /// One of each outcome that a key keeps.
-fn outcomes(app: &Client) -> Vec<Call> {
+fn outcomes(app: &Client, lot_lasts_millis: i64) -> Vec<Call> {
     let (owner, rich, frozen) = (register(app), register(app), register(app));
     let bought = purchase(app, &owner.wallet, 1_000);
     let bought = bought["id"].as_str().expect("an id");
@@ -72,7 +72,7 @@ fn outcomes(app: &Client) -> Vec<Call> {
         ),
         call(
             PATH,
-            json!({"type": "grant", "wallet_id": owner.wallet, "amount": 1, "expires_at": from_now(1_500)}),
+            json!({"type": "grant", "wallet_id": owner.wallet, "amount": 1, "expires_at": from_now(lot_lasts_millis)}),
             201,
             "",
         ),
@@ -122,7 +122,7 @@ fn outcomes(app: &Client) -> Vec<Call> {
 fn every_outcome_sticks_to_its_key_to_the_byte_and_over_a_kill() {
     let mut server = crate::start(&[]).expect("a server");
     let app = server.app();
-    let calls = outcomes(&app);
+    let calls = outcomes(&app, 3_000);
     let ask = |app: &Client, index: usize| {
         let call = &calls[index];
         app.post_once(&call.path, &format!("once-{index}"), &call.body)
@@ -153,7 +153,7 @@ fn every_outcome_sticks_to_its_key_to_the_byte_and_over_a_kill() {
     };
     again(&app);
     let wallets = app.get("/v1/wallets").expect(200).body;
-    std::thread::sleep(Duration::from_millis(1_600));
+    std::thread::sleep(Duration::from_millis(3_000));
     again(&app); // also of the lot that has expired since
     audit(&server.admin());
     server.kill_and_restart().expect("a server");
@@ -280,7 +280,7 @@ fn a_key_belongs_to_its_application_and_caller_and_call() {
 fn a_dry_run_tells_what_would_be_and_leaves_no_trace() {
     let server = crate::start(&[]).expect("a server");
     let app = server.app();
-    let calls = outcomes(&app);
+    let calls = outcomes(&app, 600_000);
     let list = |path: &str| app.get(path).expect(200).json()["data"].clone();
     let before = [list("/v1/wallets"), list("/v1/transactions"), list("/v1/holds")];
     for (index, call) in calls.iter().enumerate() {

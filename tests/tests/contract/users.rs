@@ -344,7 +344,7 @@ fn only_tokens_of_this_server_open_the_door() {
     elevated["sub"] = newcomer(&server).id.into();
     let secrets = std::fs::read_to_string(server.folder().join("dev-secrets.json")).expect("secrets");
     let secrets: Value = serde_json::from_str(&secrets).expect("JSON");
-    let secret = URL_SAFE.decode(secrets["token_key"].as_str().expect("a key")).expect("base64");
+    let secret = URL_SAFE.decode(secrets["token_keys"][0].as_str().expect("a key")).expect("base64");
     let secret: [u8; 32] = secret.try_into().expect("32 bytes");
     let (issuer, audience) = (claims["iss"].as_str().expect("text"), claims["aud"].as_str().expect("text"));
     let now = Timestamp::from_millis(claims["iat"].as_i64().expect("seconds") * 1000);

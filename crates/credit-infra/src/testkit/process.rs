@@ -50,13 +50,27 @@ fn existing(file: Option<PathBuf>) -> Option<PathBuf> {
 /// A folder that goes with its value.
 pub(super) struct Folder(PathBuf);
 
+/// As much room as a small server's journal and data may take.
+const ROOM_KIB: u64 = 4 * 1024 * 1024;
+
 impl Folder {
+    /// Among the temporary files.
     pub(super) fn new(what: &str) -> Self {
+        Self::within(&std::env::temp_dir(), what)
+    }
+
+    /// In memory, if this system has room there: what is kept is as good and syncs at once. Else as [`Self::new`].
+    pub(super) fn in_memory(what: &str) -> Self {
+        let memory = Path::new("/dev/shm");
+        if has_room(memory) { Self::within(memory, what) } else { Self::new(what) }
+    }
+
+    fn within(place: &Path, what: &str) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let name = format!("credit-{what}-{}-{number}", std::process::id());
-            let path = std::env::temp_dir().join(name);
+            let path = place.join(name);
             match fs::create_dir(&path) {
                 Ok(()) => return Self(path),
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
@@ -68,6 +82,14 @@ impl Folder {
     pub(super) fn path(&self) -> &Path {
         &self.0
     }
+}
+
+fn has_room(place: &Path) -> bool {
+    let asked = Command::new("df").arg("-Pk").arg(place).output();
+    let answer = asked.map(|answer| String::from_utf8_lossy(&answer.stdout).into_owned()).unwrap_or_default();
+    // The second line is the file system's, its fourth column what is free.
+    let free = answer.lines().nth(1).and_then(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok());
+    free.is_some_and(|free| free >= ROOM_KIB)
 }
 
 impl Drop for Folder {
@@ -84,12 +106,17 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts it; what it prints goes to `output` in the folder.
-    pub(super) fn start(program: &Path, arguments: &[impl AsRef<OsStr>], folder: &Path) -> Self {
-        let output = File::options().create(true).append(true).open(folder.join("output")).expect("a file");
+    /// Starts it in `home`; what it prints goes to `output` there. If the test is killed, all of `folder` goes.
+    pub(super) fn start(
+        program: &Path,
+        arguments: &[impl AsRef<OsStr>],
+        home: &Path,
+        folder: &Folder,
+    ) -> Self {
+        let output = File::options().create(true).append(true).open(home.join("output")).expect("a file");
         let child = Command::new(program)
             .args(arguments)
-            .current_dir(folder)
+            .current_dir(home)
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("the same file"))
             .stderr(output)
@@ -97,7 +124,7 @@ impl Process {
             .unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
         let guard = Command::new("sh")
             .args(["-c", GUARD, "guard", &child.id().to_string()])
-            .arg(folder)
+            .arg(folder.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -150,7 +177,7 @@ mod tests {
     #[test]
     fn a_server_whose_test_was_killed_is_ended_and_its_folder_removed() {
         let folder = Folder::new("orphan");
-        let mut process = Process::start(Path::new("/bin/sleep"), &["60"], folder.path());
+        let mut process = Process::start(Path::new("/bin/sleep"), &["60"], folder.path(), &folder);
         assert!(!process.has_ended());
         // What the end of the test's process does to the pipe.
         drop(process.guard.stdin.take());

@@ -76,7 +76,7 @@ impl RedisServer {
         std::fs::write(self.folder.path().join("redis.conf"), self.configuration()).expect("a file");
         let sentinel = ["redis.conf", "--sentinel"];
         let arguments = if self.options.sentinel_of.is_some() { &sentinel[..] } else { &sentinel[..1] };
-        let mut process = Process::start(&program, arguments, self.folder.path());
+        let mut process = Process::start(&program, arguments, self.folder.path(), &self.folder);
         let limit = Instant::now() + START;
         while !self.answers() {
             if process.has_ended() || Instant::now() > limit {

@@ -45,7 +45,7 @@ fn to_bson(value: &Value) -> Result<Bson, String> {
     bson::serialize_to_bson(value).map_err(|error| error.to_string())
 }
 
-/// What JSON has a word for; the rest (times, hashes, ids) is nothing that a test asks for.
+/// What JSON has a word for, and bytes as the text in them; the rest (times, ids) is nothing that a test asks for.
 fn to_json(value: Bson) -> Value {
     match value {
         Bson::Document(members) => members.into_iter().map(|(name, value)| (name, to_json(value))).collect(),
@@ -54,6 +54,7 @@ fn to_json(value: Bson) -> Value {
         Bson::Boolean(value) => value.into(),
         Bson::Int32(number) => number.into(),
         Bson::Int64(number) => number.into(),
+        Bson::Binary(binary) => String::from_utf8_lossy(&binary.bytes).into(),
         // Commands count in doubles: `ok` is 1.0.
         Bson::Double(number) => number.into(),
         _ => Value::Null,

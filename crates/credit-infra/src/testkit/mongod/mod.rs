@@ -15,7 +15,7 @@ pub use set::Mongo;
 /// is: no faults, no kills, no settings.
 pub fn shared() -> &'static Mongo {
     static SHARED: OnceLock<Mongo> = OnceLock::new();
-    SHARED.get_or_init(|| Mongo::start(Options::one()))
+    SHARED.get_or_init(|| Mongo::start(Options { in_memory: true, ..Options::one() }))
 }
 
 /// A name of a database that no other test has.

@@ -1,5 +1,6 @@
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::process::{Folder, Process, find, free_port};
@@ -10,7 +11,8 @@ const ATTEMPTS: u32 = 5;
 
 /// One `mongod`: its folder and port stay the same over its deaths.
 pub(super) struct Node {
-    folder: Folder,
+    folder: Arc<Folder>,
+    home: PathBuf,
     port: u16,
     arguments: Vec<String>,
     process: Option<Process>,
@@ -18,14 +20,14 @@ pub(super) struct Node {
 
 impl Node {
     /// Starts it; `more` are its arguments beside those that every node has.
-    pub(super) fn start(options: &Options, more: &[String]) -> Self {
+    pub(super) fn start(options: &Options, more: &[String], folder: &Arc<Folder>) -> Self {
         for attempt in 1..=ATTEMPTS {
-            let folder = Folder::new("mongod");
             let port = free_port();
-            let mut arguments = arguments(folder.path(), port);
+            let home = folder.path().join(format!("node-{port}"));
+            let mut arguments = arguments(&home, port);
             arguments.extend_from_slice(more);
             arguments.extend_from_slice(&options.arguments);
-            let mut node = Self { folder, port, arguments, process: None };
+            let mut node = Self { folder: folder.clone(), home, port, arguments, process: None };
             match node.run() {
                 Ok(()) => return node,
                 // Somebody was faster at the port.
@@ -38,7 +40,7 @@ impl Node {
 
     fn run(&mut self) -> Result<(), String> {
         let program = find("MONGOD_BIN", "mongod", Some("mongod/mongod"), "run scripts/tools.sh mongod");
-        let mut process = Process::start(&program, &self.arguments, self.folder.path());
+        let mut process = Process::start(&program, &self.arguments, &self.home, &self.folder);
         let limit = Instant::now() + START;
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             if process.has_ended() || Instant::now() > limit {
@@ -83,17 +85,17 @@ impl Node {
 
     /// The end of what it said.
     fn log(&self) -> String {
-        let read = |name: &str| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
+        let read = |name: &str| std::fs::read_to_string(self.home.join(name)).unwrap_or_default();
         let said = format!("{}{}", read("mongod.log"), read("output"));
         let lines: Vec<_> = said.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
     }
 }
 
-fn arguments(folder: &Path, port: u16) -> Vec<String> {
-    let data = folder.join("data");
-    std::fs::create_dir(&data).unwrap_or_else(|error| panic!("{}: {error}", data.display()));
-    let (data, log) = (data.display().to_string(), folder.join("mongod.log").display().to_string());
+fn arguments(home: &Path, port: u16) -> Vec<String> {
+    let data = home.join("data");
+    std::fs::create_dir_all(&data).unwrap_or_else(|error| panic!("{}: {error}", data.display()));
+    let (data, log) = (data.display().to_string(), home.join("mongod.log").display().to_string());
     let port = port.to_string();
     let own = ["--dbpath", &data, "--logpath", &log, "--logappend", "--port", &port];
     let small = [

@@ -15,6 +15,8 @@ pub struct Options {
     pub login: Option<Login>,
     /// The nodes know each other, and clients know them, by a proxy before each.
     pub proxied: bool,
+    /// The files are in memory, where the system has room for them: faster, and as good while the machine runs.
+    pub in_memory: bool,
     /// Further arguments of every `mongod`.
     pub arguments: Vec<String>,
 }
@@ -39,6 +41,7 @@ impl Options {
             tls: false,
             login: None,
             proxied: false,
+            in_memory: false,
             arguments: Vec::new(),
         }
     }

@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -21,17 +22,18 @@ pub struct Mongo {
     ports: Vec<u16>,
     proxies: Vec<Proxy>,
     files: CertificateFiles,
-    // Holds the certificates and the key of the set.
-    _folder: Folder,
+    // Of the nodes, with the certificates and the key of the set.
+    _folder: Arc<Folder>,
 }
 
 impl Mongo {
     /// Starts it, and waits until it has a primary and every other node follows it.
     pub fn start(options: Options) -> Self {
-        let folder = Folder::new("mongo");
+        let folder =
+            Arc::new(if options.in_memory { Folder::in_memory("mongo") } else { Folder::new("mongo") });
         let files = CertificateFiles::write(folder.path());
         let arguments = arguments(&options, &files, folder.path());
-        let nodes: Vec<_> = (0..options.nodes).map(|_| Node::start(&options, &arguments)).collect();
+        let nodes: Vec<_> = (0..options.nodes).map(|_| Node::start(&options, &arguments, &folder)).collect();
         let ports = nodes.iter().map(Node::port).collect::<Vec<_>>();
         let proxies = if options.proxied {
             ports.iter().map(|port| Proxy::to(([127, 0, 0, 1], *port).into())).collect()
@@ -62,11 +64,18 @@ impl Mongo {
         let uri = self.uri_of(0, None);
         admin::run(&uri, "admin", ("replSetInitiate", &config), &json!({}), ANSWER)
             .unwrap_or_else(|error| panic!("the replica set does not begin: {error}"));
+        self.wait_until_whole();
+    }
+
+    /// Waits until there is a primary and every other node follows it.
+    ///
+    /// # Panics
+    /// If that is not so after a minute.
+    pub fn wait_until_whole(&self) {
         self.primary();
         let limit = Instant::now() + ELECTION;
-        while !(0..self.ports.len())
-            .all(|number| self.is(number, "isWritablePrimary") || self.is(number, "secondary"))
-        {
+        let is_member = |node| self.is(node, "isWritablePrimary") || self.is(node, "secondary");
+        while !(0..self.ports.len()).all(is_member) {
             assert!(Instant::now() < limit, "a node does not follow the primary");
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -146,6 +155,26 @@ impl Mongo {
         members: &Value,
     ) -> Result<Value, String> {
         admin::run(&self.direct_uri(node), database, (name, argument), members, ANSWER)
+    }
+
+    /// Every document of a database, by its collection: to look at what is kept.
+    ///
+    /// # Panics
+    /// If the server does not tell.
+    pub fn everything(&self, database: &str) -> Vec<(String, Value)> {
+        let node = if self.options.standalone { 0 } else { self.primary() };
+        let ask = |name: &str, argument: Value, members: Value| {
+            self.command(node, database, name, &argument, &members).unwrap_or_else(|error| panic!("{error}"))
+        };
+        let listed =
+            ask("listCollections", json!(1), json!({"nameOnly": true, "cursor": {"batchSize": 10_000}}));
+        let names = listed["cursor"]["firstBatch"].as_array().expect("a list").iter();
+        let all = names.filter_map(|row| row["name"].as_str()).flat_map(|name| {
+            let found = ask("find", json!(name), json!({"batchSize": 100_000}));
+            let rows = found["cursor"]["firstBatch"].as_array().expect("a list").clone();
+            rows.into_iter().map(|row| (name.to_owned(), row)).collect::<Vec<_>>()
+        });
+        all.collect()
     }
 
     /// Sets `failCommand` on the node: `mode` is `{"times": 1}`, `"alwaysOn"` or `"off"`; `data` names the commands and

@@ -1,0 +1,27 @@
+//! Every module's scenarios on MongoDB.
+
+#[path = "../../crates/credit-api/tests/scenarios/all.rs"]
+mod api;
+#[path = "../../crates/credit-transactions/tests/scenarios/all.rs"]
+mod transactions;
+#[path = "../../crates/credit-users/tests/scenarios/all.rs"]
+mod users;
+#[path = "../../crates/credit-wallet/tests/scenarios/all.rs"]
+mod wallet;
+
+use std::sync::Arc;
+
+use credit_core::testkit::TestStores;
+use credit_infra::mongodb::{MongoOptions, MongoStore};
+use credit_infra::testkit::mongod::{fresh_database, shared};
+
+async fn stores() -> TestStores {
+    let uri = shared().uri().into();
+    let store =
+        MongoStore::connect(MongoOptions::new(uri, fresh_database(), Vec::new())).await.expect("it answers");
+    TestStores { journal: store.journal(), documents: store.documents(), alive: Arc::new(store) }
+}
+
+async fn shared_stores() -> TestStores {
+    stores().await
+}
