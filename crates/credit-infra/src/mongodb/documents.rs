@@ -52,8 +52,7 @@ impl MongoDocuments {
         collection: &'static Collection,
         id: &str,
     ) -> Result<Option<RawDocumentBuf>, StoreError> {
-        let (link, name, place) =
-            (self.link.clone(), documents_name(collection), place(app, collection, id));
+        let (link, name, place) = (self.link.clone(), documents_name(collection), place(app, collection, id));
         let call = async move {
             let mut session = link.session().await?;
             let found = link.collection(&name).find_one(place).session(&mut session).await?;

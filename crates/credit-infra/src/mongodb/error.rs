@@ -10,7 +10,9 @@ pub(super) const DUPLICATE_KEY: i32 = 11_000;
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The setting itself does not read. The address is not shown: it may hold a password.
-    #[error("store.mongodb.uri is not an address of MongoDB ({why}); write mongodb://HOST:PORT/?replicaSet=NAME")]
+    #[error(
+        "store.mongodb.uri is not an address of MongoDB ({why}); write mongodb://HOST:PORT/?replicaSet=NAME"
+    )]
     Address {
         /// What is wrong with it.
         why: String,
@@ -39,7 +41,9 @@ pub enum ConnectError {
     )]
     NotJournalled,
     /// A release before the oldest one that is supported.
-    #[error("the MongoDB at store.mongodb.uri is {found}, and 6.0 is the oldest that is supported; upgrade it")]
+    #[error(
+        "the MongoDB at store.mongodb.uri is {found}, and 6.0 is the oldest that is supported; upgrade it"
+    )]
     TooOld {
         /// Its version.
         found: String,
@@ -127,8 +131,19 @@ pub(super) fn sentence(error: &Error) -> String {
         ErrorKind::Write(WriteFailure::WriteConcernError(concern)) => {
             format!("{} ({})", concern.message, concern.code_name)
         }
+        ErrorKind::ServerSelection { message, .. } => no_server(message),
         kind => kind.to_string(),
     }
+}
+
+/// Of the driver's description of every server only what is wrong with each: the rest is long, and nobody's business.
+fn no_server(message: &str) -> String {
+    let faults = message.split("Error: Kind: ").skip(1);
+    let mut faults: Vec<&str> =
+        faults.map(|fault| fault.split(", labels:").next().unwrap_or(fault).trim()).collect();
+    faults.sort_unstable();
+    faults.dedup();
+    if faults.is_empty() { "no primary is known".to_owned() } else { faults.join("; ") }
 }
 
 /// A call without an answer.
@@ -227,8 +242,7 @@ pub(super) fn is_duplicate(error: &Error) -> bool {
 /// Whether the same call may be answered in a moment: elections, lost connections, overload.
 pub(super) fn is_passing(error: &Error) -> bool {
     // The codes of the specification of retryable reads and writes, and of time limits.
-    const PASSING: [i32; 14] =
-        [6, 7, 50, 64, 89, 91, 112, 134, 189, 262, 9001, 10_107, 11_600, 11_602];
+    const PASSING: [i32; 14] = [6, 7, 50, 64, 89, 91, 112, 134, 189, 262, 9001, 10_107, 11_600, 11_602];
     const NOT_PRIMARY: [i32; 2] = [13_435, 13_436];
     match &*error.kind {
         ErrorKind::Io(_)
@@ -239,5 +253,19 @@ pub(super) fn is_passing(error: &Error) -> bool {
             error.contains_label(mongodb::error::RETRYABLE_WRITE_ERROR)
                 || code(error).is_some_and(|code| PASSING.contains(&code) || NOT_PRIMARY.contains(&code))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_servers_that_cannot_be_selected_only_the_faults_are_told() {
+        let message = "Server selection timeout: No available servers. Topology: { Type: ReplicaSetNoPrimary, Servers: \
+                       [ { Address: a:1, Type: Unknown, Error: Kind: I/O error: refused, labels: {}, source: None }, \
+                       { Address: b:1, Type: Unknown, Error: Kind: I/O error: refused, labels: {} } ] }";
+        assert_eq!(no_server(message), "I/O error: refused");
+        assert_eq!(no_server("Server selection timeout: none"), "no primary is known");
     }
 }

@@ -62,7 +62,9 @@ async fn check_majority_journals(link: &Link, options: &MongoOptions) -> Result<
 
 async fn admin(link: &Link, command: Document, options: &MongoOptions) -> Result<Document, ConnectError> {
     let database = link.client.database("admin");
-    link.call(async move { database.run_command(command).await }).await.map_err(|failed| failed.connect(options))
+    link.call(async move { database.run_command(command).await })
+        .await
+        .map_err(|failed| failed.connect(options))
 }
 
 fn is_supported(version: &str) -> bool {

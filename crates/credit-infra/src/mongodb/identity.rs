@@ -35,34 +35,55 @@ pub(super) async fn establish(link: &Link, options: &MongoOptions) -> Result<Ide
     let make = options.pinned_store_id.is_none();
     let call = async move {
         if make {
-            let made = store.update_one(doc! {"_id": ID}, doc! {"$setOnInsert": fresh}).upsert(true).await;
+            let written = store.update_one(doc! {"_id": ID}, doc! {"$setOnInsert": fresh}).upsert(true).await;
             // Somebody else wrote it in the same moment.
-            made.map(|_| ()).or_else(|error| if is_duplicate(&error) { Ok(()) } else { Err(error) })?;
+            written.map(|_| ()).or_else(|error| if is_duplicate(&error) { Ok(()) } else { Err(error) })?;
         }
         store.find_one(doc! {"_id": ID}).await
     };
-    let found: Option<RawDocumentBuf> = link.call(call).await.map_err(|failed| failed.connect(options))?;
-    let found = found.map(|document| Document::try_from(&*document)).transpose();
-    let identity = found.ok().flatten().as_ref().and_then(read);
-    match (identity, options.pinned_store_id) {
-        (Some(identity), _) if identity.format > FORMAT => {
-            Err(ConnectError::Newer { database, found: identity.format, known: FORMAT })
-        }
-        (Some(identity), Some(pinned)) if identity.store_id != pinned => Err(ConnectError::AnotherStore {
-            database,
-            found: shown(identity.store_id),
-            expected: shown(pinned),
-        }),
+    let found = link.call(call).await.map_err(|failed| failed.connect(options))?;
+    match (judge(found, options)?, options.pinned_store_id) {
         (Some(identity), _) => Ok(identity),
         (None, Some(pinned)) => Err(ConnectError::AnotherStore {
             database,
             found: "of nobody (it has none)".to_owned(),
             expected: shown(pinned),
         }),
-        (None, None) => Err(ConnectError::Schema {
+        (None, None) => Err(unreadable(database)),
+    }
+}
+
+/// Which store is there, if any; writes nothing.
+pub(super) async fn found(link: &Link, options: &MongoOptions) -> Result<Option<Identity>, ConnectError> {
+    let store = link.collection(STORE);
+    let call = async move { store.find_one(doc! {"_id": ID}).await };
+    let found = link.call(call).await.map_err(|failed| failed.connect(options))?;
+    judge(found, options)
+}
+
+/// Refuses a newer format, and another store than the pinned one.
+fn judge(found: Option<RawDocumentBuf>, options: &MongoOptions) -> Result<Option<Identity>, ConnectError> {
+    let Some(found) = found else { return Ok(None) };
+    let database = options.database.clone();
+    let identity = Document::try_from(&*found).ok().as_ref().and_then(read);
+    let Some(identity) = identity else { return Err(unreadable(database)) };
+    if identity.format > FORMAT {
+        return Err(ConnectError::Newer { database, found: identity.format, known: FORMAT });
+    }
+    match options.pinned_store_id {
+        Some(pinned) if pinned != identity.store_id => Err(ConnectError::AnotherStore {
             database,
-            why: format!("the document {ID:?} of the collection {STORE} does not read; restore a backup"),
+            found: shown(identity.store_id),
+            expected: shown(pinned),
         }),
+        _ => Ok(Some(identity)),
+    }
+}
+
+fn unreadable(database: String) -> ConnectError {
+    ConnectError::Schema {
+        database,
+        why: format!("the document {ID:?} of the collection {STORE} does not read; restore a backup"),
     }
 }
 

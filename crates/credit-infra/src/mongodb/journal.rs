@@ -114,7 +114,11 @@ impl MongoJournal {
         let call = async move {
             let mut session = link.session().await?;
             session.advance_operation_time(proof);
-            let projection = if backwards { doc! {"_id": 1} } else { doc! {"g": 1, "d": 1} };
+            let projection = if backwards {
+                doc! {"_id": 1}
+            } else {
+                doc! {"g": 1, "d": 1}
+            };
             let count = i64::try_from(limit).unwrap_or(i64::MAX);
             let mut cursor = link
                 .collection(super::JOURNAL)
@@ -201,7 +205,8 @@ impl Journal for MongoJournal {
 
     async fn head(&self, book: BookId) -> Result<Sequence, StoreError> {
         let found = self.find(book, 1, 1, true).await?;
-        let head = found.first().map_or(Ok(0), |document| read_slot(document).map(|(_, sequence)| sequence))?;
+        let head =
+            found.first().map_or(Ok(0), |document| read_slot(document).map(|(_, sequence)| sequence))?;
         self.note_filled(book, head);
         Ok(head)
     }
@@ -242,7 +247,8 @@ impl Journal for MongoJournal {
 
 fn group_id(document: &RawDocument) -> Result<u128, StoreError> {
     let id = document.get_binary("g").map_err(|error| damaged(&error))?;
-    let bytes = id.bytes.try_into().map_err(|_| StoreError::Corrupt("a group's id does not read".to_owned()))?;
+    let bytes =
+        id.bytes.try_into().map_err(|_| StoreError::Corrupt("a group's id does not read".to_owned()))?;
     Ok(u128::from_be_bytes(bytes))
 }
 

@@ -9,7 +9,9 @@ use bytes::Bytes;
 use credit_core::AppId;
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::{Collection, Document as Kept, IndexKeys, Key};
-use mongodb::bson::{Document, RawArrayBuf, RawBson, RawBsonRef, RawDocument, RawDocumentBuf, cstr, doc, rawdoc};
+use mongodb::bson::{
+    Document, RawArrayBuf, RawBson, RawBsonRef, RawDocument, RawDocumentBuf, cstr, doc, rawdoc,
+};
 
 use super::layout::{binary, bytes, damaged, integer, read_app, text, uuid};
 

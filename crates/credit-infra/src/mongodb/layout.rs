@@ -82,8 +82,7 @@ mod tests {
 
     #[test]
     fn text_sorts_as_its_bytes_and_reads_back() {
-        let samples: [&[u8]; 9] =
-            [b"", b"\0", b"\0\xff", b"a", b"a\0", b"ab", b"\x7f", b"\x80", b"\xff\xff"];
+        let samples: [&[u8]; 9] = [b"", b"\0", b"\0\xff", b"a", b"a\0", b"ab", b"\x7f", b"\x80", b"\xff\xff"];
         for pair in samples.windows(2) {
             assert!(text(pair[0]).as_bytes() < text(pair[1]).as_bytes(), "{pair:?}");
         }

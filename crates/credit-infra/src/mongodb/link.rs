@@ -69,6 +69,17 @@ impl Link {
         }
     }
 
+    /// Ends the connections. What is still on its way is cut off.
+    pub(super) async fn end(&self) {
+        let client = self.client.clone();
+        let end = async move {
+            client.shutdown().immediate(true).await;
+            Ok(())
+        };
+        // What is late ends with the runtime.
+        let _late = self.call(end).await;
+    }
+
     /// Runs something beside, to its end.
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.runtime.spawn(work);

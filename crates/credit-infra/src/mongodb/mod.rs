@@ -23,6 +23,7 @@ mod query;
 mod refusal;
 mod schema;
 mod single;
+mod status;
 mod transaction;
 mod transfer;
 
@@ -42,6 +43,7 @@ use crate::clock::SystemClock;
 use crate::randomness::OsIds;
 
 pub use error::ConnectError;
+pub use status::{CollectionStatus, MongoStatus};
 
 use self::documents::MongoDocuments;
 use self::error::Failed;
@@ -54,6 +56,9 @@ use self::schema::{Schema, Shape};
 const JOURNAL: &str = "journal";
 /// The collection of what the store says of itself.
 const STORE: &str = "store";
+
+/// How often the servers are asked how they are. The driver takes no shorter span.
+const HEARTBEAT: Duration = Duration::from_millis(500);
 
 /// How a store is connected.
 #[derive(Debug, Clone)]
@@ -115,8 +120,10 @@ impl MongoStore {
     /// Connects, passes the gate and makes what a new store needs, on the runtime that this is called on, which must
     /// live as long as the store. [`ConnectError::is_retryable`] tells whether to try again.
     pub async fn connect(options: MongoOptions) -> Result<Self, ConnectError> {
-        let link = Link::new(client(&options).await?, &options.database, options.call_timeout);
+        let link = connected(&options).await?;
         gate::check(&link, &options).await?;
+        // Before anything is touched: is it ours, and of a format that we know?
+        identity::found(&link, &options).await?;
         for shape in [Shape::store(), Shape::journal()] {
             schema::make(&link, &shape).await.map_err(|failed| failed.connect(&options))?;
         }
@@ -128,6 +135,18 @@ impl MongoStore {
         let journal = Arc::new(MongoJournal::new(link.clone()));
         let documents = Arc::new(MongoDocuments::new(link.clone(), schema));
         Ok(Self { link, options, identity, journal, documents })
+    }
+
+    /// Passes the gate and tells how the database stands, without writing anything.
+    pub async fn check(options: MongoOptions) -> Result<MongoStatus, ConnectError> {
+        status::look(&options).await
+    }
+
+    /// Makes what is missing: the store's id, collections, indexes, validators. All of it can be repeated, and any
+    /// number of processes may do it at once. Answers how the database stands then.
+    pub async fn migrate(options: MongoOptions) -> Result<MongoStatus, ConnectError> {
+        Self::connect(options.clone()).await?.close().await;
+        status::look(&options).await
     }
 
     /// The journal port.
@@ -154,11 +173,9 @@ impl MongoStore {
         self.identity.store_id
     }
 
-    /// Ends the connections once no call uses them any more, at most as long as a call may take.
+    /// Ends the connections. Calls that are still on their way are cut off; the ports answer nothing from then on.
     pub async fn close(&self) {
-        let client = self.link.client.clone();
-        // What is late is cut off: nobody waits for it.
-        let _late = self.link.call(async move { Ok(client.shutdown().immediate(true).await) }).await;
+        self.link.end().await;
     }
 }
 
@@ -168,6 +185,11 @@ impl std::fmt::Debug for MongoStore {
     }
 }
 
+/// A link, with nothing asked of it yet.
+async fn connected(options: &MongoOptions) -> Result<Link, ConnectError> {
+    Ok(Link::new(client(options).await?, &options.database, options.call_timeout))
+}
+
 async fn client(options: &MongoOptions) -> Result<Client, ConnectError> {
     let seconds = options.selection_timeout.as_secs();
     let of = |error: mongodb::error::Error| ConnectError::of(&error, &options.database, seconds);
@@ -175,6 +197,8 @@ async fn client(options: &MongoOptions) -> Result<Client, ConnectError> {
     parsed.app_name = Some(options.app_name.clone());
     parsed.server_selection_timeout = Some(options.selection_timeout);
     parsed.connect_timeout = Some(options.selection_timeout);
+    // How long a change of the set may go unnoticed where the server does not tell of it by itself.
+    parsed.heartbeat_freq = Some(HEARTBEAT);
     parsed.max_pool_size = Some(options.pool);
     parsed.retry_writes = Some(true);
     parsed.retry_reads = Some(true);

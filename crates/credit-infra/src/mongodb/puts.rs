@@ -138,9 +138,8 @@ impl MongoDocuments {
                 "updates": views.iter().map(statement).collect::<Vec<_>>(),
                 "ordered": false,
             };
-            let mut command = RawDocumentBuf::try_from(&command).map_err(|error| {
-                StoreError::Unavailable(format!("views cannot be written: {error}"))
-            })?;
+            let mut command = RawDocumentBuf::try_from(&command)
+                .map_err(|error| StoreError::Unavailable(format!("views cannot be written: {error}")))?;
             command.append(cstr!("writeConcern"), self.concern());
             let reply = self.bulk(command).await?;
             made += reply.made;

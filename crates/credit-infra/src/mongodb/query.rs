@@ -231,8 +231,7 @@ impl Parts<'_> {
         if let Some((key, id)) = after {
             let operator = if self.query.direction == Direction::Ascending { "$gt" } else { "$lt" };
             let (key, id) = (text(key), text(id));
-            let behind =
-                doc! {"$or": [{"row": {operator: &key}}, {"row": &key, "_id.i": {operator: id}}]};
+            let behind = doc! {"$or": [{"row": {operator: &key}}, {"row": &key, "_id.i": {operator: id}}]};
             pipeline.push(doc! {"$match": behind});
         }
         let sign = sign(self.query.direction);

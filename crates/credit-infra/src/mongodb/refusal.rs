@@ -52,7 +52,8 @@ impl MongoDocuments {
     /// the write's keys that another document has.
     pub(super) async fn refused(&self, app: AppId, write: &Write, index: Option<&str>) -> CommitError {
         let (collection, id) = place_of(write);
-        let Some(named) = collection.indexes.iter().find(|one| Some(rows_index_name(one.name).as_str()) == index)
+        let Some(named) =
+            collection.indexes.iter().find(|one| Some(rows_index_name(one.name).as_str()) == index)
         else {
             return exists(collection, id);
         };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::Collection;
+use mongodb::Database;
 use mongodb::bson::{Document, doc};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
@@ -21,7 +22,7 @@ const NAMESPACE_EXISTS: i32 = 48;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Shape {
     pub(super) name: String,
-    validator: Document,
+    pub(super) validator: Document,
     /// As `createIndexes` takes them.
     indexes: Vec<Document>,
 }
@@ -68,6 +69,11 @@ impl Shape {
             indexes.push(several_index());
         }
         Self::of(&documents_name(collection), &["_id", "v", "b"], properties, indexes)
+    }
+
+    /// The names of its indexes.
+    pub(super) fn index_names(&self) -> impl Iterator<Item = String> {
+        self.indexes.iter().filter_map(|index| index.get_str("name").ok().map(ToOwned::to_owned))
     }
 
     fn of(name: &str, required: &[&str], properties: Document, indexes: Vec<Document>) -> Self {
@@ -117,7 +123,8 @@ fn several_index() -> Document {
     }
 }
 
-/// Makes what is missing of a collection.
+/// Makes what is missing of a collection. Releases that write one format have the same validators; a newer format is
+/// refused before, so that none is ever put back.
 pub(super) async fn make(link: &Link, shape: &Shape) -> Result<(), Failed> {
     let (database, shape) = (link.database.clone(), shape.clone());
     let concern = doc! {"w": "majority", "j": true, "wtimeout": super::layout::millis(link.deadline)};
@@ -129,7 +136,7 @@ pub(super) async fn make(link: &Link, shape: &Shape) -> Result<(), Failed> {
             "writeConcern": concern.clone(),
         };
         match database.run_command(create).await {
-            Err(error) if code(&error) == Some(NAMESPACE_EXISTS) => {}
+            Err(error) if code(&error) == Some(NAMESPACE_EXISTS) => validate(&database, &shape).await?,
             made => {
                 made?;
             }
@@ -146,6 +153,22 @@ pub(super) async fn make(link: &Link, shape: &Shape) -> Result<(), Failed> {
         Ok(())
     };
     link.call(call).await
+}
+
+/// Gives a collection that is there already its validator, unless it has it.
+async fn validate(database: &Database, shape: &Shape) -> mongodb::error::Result<()> {
+    let mut found = database.list_collections().filter(doc! {"name": &shape.name}).await?;
+    while found.advance().await? {
+        if found.deserialize_current()?.options.validator.as_ref() == Some(&shape.validator) {
+            return Ok(());
+        }
+    }
+    let change = doc! {
+        "collMod": &shape.name,
+        "validator": shape.validator.clone(),
+        "validationLevel": "strict",
+    };
+    database.run_command(change).await.map(|_| ())
 }
 
 /// Which collections this process has seen to.
@@ -180,7 +203,8 @@ impl Schema {
         if cell.initialized() {
             return Ok(());
         }
-        let made = cell.get_or_try_init(|| async { make(&self.link, &Shape::of_collection(collection)).await });
+        let made =
+            cell.get_or_try_init(|| async { make(&self.link, &Shape::of_collection(collection)).await });
         made.await.copied()
     }
 }

@@ -92,9 +92,7 @@ impl MongoDocuments {
         match done {
             Ok(true) => Ok(Attempt::Done),
             Ok(false) => Ok(Attempt::NotThere),
-            Err(Failed::Driver(error)) if is_duplicate(&error) => {
-                Ok(Attempt::Duplicate(index_of(&error)))
-            }
+            Err(Failed::Driver(error)) if is_duplicate(&error) => Ok(Attempt::Duplicate(index_of(&error))),
             Err(failed) => Err(failed),
         }
     }

@@ -92,7 +92,11 @@ impl Transaction<'_> {
         let mut backoff = Backoff::until(self.limit);
         let mut one_by_one = false;
         loop {
-            session.start_transaction().with_options(self.options()).await.map_err(|error| nothing(&error))?;
+            session
+                .start_transaction()
+                .with_options(self.options())
+                .await
+                .map_err(|error| nothing(&error))?;
             let error = match self.body(&mut session, one_by_one).await {
                 Ok(()) => match self.commit(&mut session, &mut backoff).await? {
                     None => {
@@ -214,7 +218,11 @@ impl Transaction<'_> {
             Write::Put { collection, id, sequence, body, keys } => {
                 let document = encode(app, collection, (id, *sequence, body), keys, None);
                 let update: Vec<Document> = put_update(&document, *sequence);
-                documents.update_one(place(app, collection, id), update).upsert(true).session(session).await?;
+                documents
+                    .update_one(place(app, collection, id), update)
+                    .upsert(true)
+                    .session(session)
+                    .await?;
                 Ok(true)
             }
             Write::Delete { collection, id, version } => {
@@ -250,8 +258,8 @@ impl Transaction<'_> {
         let command = doc! {"delete": documents_name(place_of(&writes[0]).0), "deletes": deletes};
         let reply = self.link.database.run_command(command).session(&mut *session).await;
         let reply = reply.map_err(Body::Failed)?;
-        let deleted = usize::try_from(reply.get_i32("n").unwrap_or_default()).unwrap_or_default();
-        if deleted == run { Ok(()) } else { Err(Body::Unclear) }
+        let count = usize::try_from(reply.get_i32("n").unwrap_or_default()).unwrap_or_default();
+        if count == run { Ok(()) } else { Err(Body::Unclear) }
     }
 }
 

@@ -36,8 +36,8 @@ impl Transfer for MongoStore {
         limit: usize,
     ) -> Result<Vec<KeptDocument>, StoreError> {
         let documents = self.link.collection(&schema::documents_name(collection));
-        let filter = after
-            .map_or_else(Document::new, |(app, id)| doc! {"_id": {"$gt": kept::document_id(app, &id)}});
+        let filter =
+            after.map_or_else(Document::new, |(app, id)| doc! {"_id": {"$gt": kept::document_id(app, &id)}});
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let call = async move {
             documents.find(filter).sort(doc! {"_id": 1}).limit(limit).await?.try_collect::<Vec<_>>().await
@@ -52,19 +52,20 @@ impl Transfer for MongoStore {
         collection: &'static Collection,
         documents: Vec<KeptDocument>,
     ) -> Result<(), StoreError> {
-        let writes: Vec<Document> = documents
-            .iter()
-            .map(|document| write(collection, document))
-            .collect::<Result<_, _>>()?;
+        let writes: Vec<Document> =
+            documents.iter().map(|document| write(collection, document)).collect::<Result<_, _>>()?;
         if writes.is_empty() {
             return Ok(());
         }
-        let answer = run(&self.link, doc! {
-            "update": schema::documents_name(collection),
-            "updates": writes,
-            "ordered": false,
-            "writeConcern": {"w": "majority", "j": true, "wtimeout": millis(self.link.deadline)},
-        })
+        let answer = run(
+            &self.link,
+            doc! {
+                "update": schema::documents_name(collection),
+                "updates": writes,
+                "ordered": false,
+                "writeConcern": {"w": "majority", "j": true, "wtimeout": millis(self.link.deadline)},
+            },
+        )
         .await?;
         // A command does not raise what its statements were refused for.
         match answer.get("writeErrors").or_else(|| answer.get("writeConcernError")) {

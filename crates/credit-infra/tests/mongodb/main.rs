@@ -3,20 +3,28 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 mod contract;
+mod crowd;
+mod failover;
+mod faults;
+mod gate;
+mod schema;
+mod transactions;
 
-use credit_core::Timestamp;
 use credit_core::testkit::TestClock;
+use credit_core::testkit::documents_contract::{PEOPLE, PLAIN, VIEWS};
+use credit_core::{AppId, Timestamp};
 use credit_infra::mongodb::{MongoOptions, MongoStore};
 use credit_infra::testkit::mongod::{self, Mongo};
 
 const NOW: Timestamp = TestClock::START;
+const APP: AppId = AppId::from_u128(1);
 
 /// A new database on this server.
 fn options(mongo: &Mongo) -> MongoOptions {
     MongoOptions {
         now: NOW,
         new_store_id: 42,
-        ..MongoOptions::new(mongo.uri().into(), mongod::fresh_database(), Vec::new())
+        ..MongoOptions::new(mongo.uri().into(), mongod::fresh_database(), vec![&PEOPLE, &VIEWS, &PLAIN])
     }
 }
 
