@@ -8,8 +8,8 @@ use credit_api::route::Route;
 use credit_core::ports::StoreError;
 use credit_core::{Health, InitialiseError, Job, Module};
 
-use crate::{jobs, routes};
 use crate::service::Counter;
+use crate::{jobs, routes};
 
 /// `wallet_module`: wallets, lots, holds and the ledger that keeps them.
 pub struct WalletModule {

@@ -326,6 +326,15 @@ impl State {
         self.removals += 1;
     }
 
+    /// Drops a wallet unless it has changed since the views were written; it is loaded again when it is needed.
+    pub(crate) fn forget_wallet(&mut self, id: WalletId) {
+        let unshown = self.tail.iter().filter(|group| group.sequence > self.shown);
+        if !unshown.flat_map(|group| &group.records).any(|record| record.change_of(id).is_some()) {
+            self.wallets.remove(&id);
+            self.removals += 1;
+        }
+    }
+
     /// How many wallets are in memory.
     pub(crate) fn cached_wallets(&self) -> usize {
         self.wallets.len()

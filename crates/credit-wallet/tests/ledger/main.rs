@@ -7,5 +7,6 @@ mod keys;
 mod pipeline;
 mod races;
 mod reads;
+mod reconcile;
 mod shared;
 mod support;
