@@ -21,7 +21,11 @@ pub(crate) fn start(log: &Log) {
         LogFormat::Human => true,
         LogFormat::Json => false,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // An event that cannot be written is lost: to complain of it on the same full disk would be a panic.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     if for_people {
         builder.with_ansi(std::io::stderr().is_terminal()).init();
     } else {

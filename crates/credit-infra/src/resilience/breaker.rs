@@ -120,6 +120,7 @@ pub struct Pass {
     generation: u64,
     began: Instant,
     slow_after: Duration,
+    is_probe: bool,
     finished: bool,
 }
 
@@ -171,9 +172,10 @@ impl Breaker {
     /// Leave to make a call now, or not.
     pub fn enter(self: &Arc<Self>, now: Instant) -> Result<Pass, Rejected> {
         let standing = self.standing.load(Ordering::Acquire);
-        let generation = if standing & 3 == 0 { standing >> 2 } else { self.enter_with_care(now)? };
+        let is_probe = standing & 3 != 0;
+        let generation = if is_probe { self.enter_with_care(now)? } else { standing >> 2 };
         let slow_after = self.settings.slow_after;
-        Ok(Pass { breaker: self.clone(), generation, began: now, slow_after, finished: false })
+        Ok(Pass { breaker: self.clone(), generation, began: now, slow_after, is_probe, finished: false })
     }
 
     fn enter_with_care(&self, now: Instant) -> Result<u64, Rejected> {
@@ -266,6 +268,11 @@ impl Pass {
     pub fn slow_after(mut self, time: Duration) -> Self {
         self.slow_after = time;
         self
+    }
+
+    /// How long the call need be waited for: a probe that is slow has told what there is to tell.
+    pub fn patience(&self, otherwise: Duration) -> Duration {
+        if self.is_probe { otherwise.min(self.slow_after) } else { otherwise }
     }
 
     /// Says what became of the call.

@@ -211,7 +211,7 @@ impl Guard {
             },
             Err(rejected) => return A::of(StoreError::Unavailable(rejected.to_string())),
         };
-        let left = patience.saturating_sub(entered.saturating_duration_since(began));
+        let left = pass.patience(patience.saturating_sub(entered.saturating_duration_since(began)));
         let answer = tokio::time::timeout(left, call).await;
         let answer = answer.unwrap_or_else(|_| A::of(self.late(kind)));
         let failed =

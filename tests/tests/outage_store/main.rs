@@ -1,0 +1,17 @@
+//! What callers, balancers and operators see when the store of the real program misbehaves, and that it heals by itself.
+//!
+//! | store | state | calls | ready | alive |
+//! |---|---|---|---|---|
+//! | embedded | disk full | `503` at once | no | yes |
+//! | embedded | damaged, or not to be made, at the start | no start, exit code 4 | | |
+//! | `MongoDB` | away at the start | `503` at once | no | yes |
+//! | `MongoDB` | killed, or answering nonsense | `503` at once | no | yes |
+//! | `MongoDB` | stopped (SIGSTOP) | `503` within its deadline, soon at once | no | yes |
+//! | `MongoDB` | slow by two seconds | an answer within the deadlines | either | yes |
+//!
+//! After each the same process is ready again within ten seconds, every key has one outcome, and the books agree.
+
+mod disk;
+mod load;
+mod mongodb;
+mod program;
