@@ -149,7 +149,8 @@ pub struct Route {
     pub(crate) answers: Vec<Answer>,
     pub(crate) problems: Vec<Code>,
     pub(crate) always: bool,
-    pub(crate) strict: bool,
+    /// `None`: as its method says.
+    pub(crate) class: Option<CallClass>,
     pub(crate) handler: Handler,
 }
 
@@ -178,7 +179,7 @@ impl Route {
             answers: Vec::new(),
             problems: Vec::new(),
             always: false,
-            strict: false,
+            class: None,
             handler: Arc::new(move |request| Box::pin(handler(request))),
         }
     }
@@ -292,18 +293,14 @@ impl Route {
     /// Lets somebody in or checks a password: limited as such calls are.
     #[must_use]
     pub fn strict(mut self) -> Self {
-        self.strict = true;
+        self.class = Some(CallClass::Auth);
         self
     }
 
     /// As what calls are limited; `None`: they are not, for what tells how the house is.
     pub fn class(&self) -> Option<CallClass> {
-        match self.method {
-            _ if self.always => None,
-            _ if self.strict => Some(CallClass::Auth),
-            Method::Get => Some(CallClass::Read),
-            _ => Some(CallClass::Write),
-        }
+        let by_method = if self.method == Method::Get { CallClass::Read } else { CallClass::Write };
+        (!self.always).then(|| self.class.unwrap_or(by_method))
     }
 
     /// The method.

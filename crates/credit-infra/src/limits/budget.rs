@@ -35,13 +35,13 @@ impl Budget {
     /// Of the size of a quota; of more than `most` buckets those are forgotten that are full again.
     pub(super) fn new(quota: Quota, most: usize) -> Self {
         let per_call = Duration::from_micros(quota.micros_per_call());
-        let calls = NonZeroU32::new(quota.calls()).unwrap_or(NonZeroU32::MIN);
-        let cells = Cells::with_period(per_call).unwrap_or(Cells::per_second(calls)).allow_burst(calls);
+        let burst = NonZeroU32::new(quota.calls()).unwrap_or(NonZeroU32::MIN);
+        let cells = Cells::with_period(per_call).unwrap_or(Cells::per_second(burst)).allow_burst(burst);
         Self { cells, most, checks: AtomicU32::new(0), keyed: RwLock::new(empty(cells)) }
     }
 
     pub(super) fn check(&self, key: Key) -> Answer {
-        if self.checks.fetch_add(1, Ordering::Relaxed) % LOOK_EVERY == 0 {
+        if self.checks.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOK_EVERY) {
             self.make_room();
         }
         let keyed = self.keyed.read();

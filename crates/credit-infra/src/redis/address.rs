@@ -125,7 +125,7 @@ mod tests {
     }
 
     fn shown(nodes: &[SecretString]) -> Vec<&str> {
-        nodes.iter().map(|node| node.expose_secret()).collect()
+        nodes.iter().map(ExposeSecret::expose_secret).collect()
     }
 
     #[test]

@@ -42,10 +42,9 @@ impl Lease {
     }
 
     pub(super) fn take(&mut self, now: Instant) -> Taken {
-        if let Some(retry_in) = self.refused_until.and_then(|until| until.checked_duration_since(now)) {
-            if !retry_in.is_zero() {
-                return Taken::Refused { retry_in };
-            }
+        let wait = self.refused_until.and_then(|until| until.checked_duration_since(now));
+        if let Some(retry_in) = wait.filter(|wait| !wait.is_zero()) {
+            return Taken::Refused { retry_in };
         }
         self.refused_until = None;
         let is_good = now < self.until;

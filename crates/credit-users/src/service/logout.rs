@@ -56,6 +56,24 @@ impl Users {
         }
     }
 
+    /// Lets the next request of each session of a user ask the store.
+    pub(super) async fn forget_what_was_seen(&self, app: AppId, user: UserId) -> Result<(), Problem> {
+        if !self.seen.is_any() {
+            return Ok(());
+        }
+        let mut after = None;
+        loop {
+            let rows = self.documents.query(app, sessions::of_user(user, after, CHUNK)).await?;
+            for row in &rows {
+                self.seen.forget_session(app, sessions::open(app, &row.document)?.id).await;
+            }
+            match rows.last() {
+                Some(last) if rows.len() == CHUNK => after = Some(last.position.clone()),
+                _ => return Ok(()),
+            }
+        }
+    }
+
     /// Forgets all sessions of a user with their addresses and agents, for it is deleted.
     pub(super) async fn forget_sessions(&self, app: AppId, user: UserId) -> Result<(), Problem> {
         self.end_sessions(app, user, None).await?;

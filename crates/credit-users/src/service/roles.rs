@@ -15,7 +15,10 @@ impl Users {
     ) -> Result<User, Problem> {
         let user = self.changeable(caller, id).await?;
         let now = self.now();
-        self.change_standing(user, |user| Ok(User { roles: roles.clone(), updated_at: now, ..user.clone() }))
-            .await
+        let user = self
+            .change_standing(user, |user| Ok(User { roles: roles.clone(), updated_at: now, ..user.clone() }))
+            .await?;
+        self.forget_what_was_seen(user.app, user.id).await?;
+        Ok(user)
     }
 }

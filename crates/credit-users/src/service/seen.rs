@@ -32,13 +32,19 @@ impl Seen {
         Self(cache)
     }
 
+    /// Whether anything is remembered at all.
+    pub(super) fn is_any(&self) -> bool {
+        self.0.is_some()
+    }
+
     pub(super) async fn session(&self, app: AppId, id: SessionId) -> Option<LiveSession> {
         let kept = self.0.as_ref()?.get(&session_key(app, id)).await;
         count("session", kept.is_some());
         serde_json::from_slice(&kept?).ok()
     }
 
-    /// A session that the store called live when it was asked at `since`.
+    /// A session that the store called live when it was asked at `since`. Those of operators are not remembered: what
+    /// they may do is asked of the store each time.
     pub(super) async fn note_session(
         &self,
         app: AppId,
@@ -47,6 +53,9 @@ impl Seen {
         since: Instant,
     ) {
         let Some(cache) = &self.0 else { return };
+        if session.roles.iter().any(|role| *role != Role::User) {
+            return;
+        }
         let body = serde_json::to_vec(session).expect("our own type always has a JSON form");
         cache.put(&session_key(app, id), body.into(), since, BELIEVED_FOR).await;
     }

@@ -5,10 +5,13 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use credit_core::Role;
 use credit_core::memory::MemoryCache;
 use credit_core::ports::cache::Cache;
 use credit_users::UsersSettings;
 use credit_users::testkit::{TestParts, failures_collection};
+
+use serde_json::json;
 
 use super::world::{OTHER_PASSWORD, PASSWORD, World, parts, refused};
 
@@ -42,7 +45,7 @@ async fn a_logout_counts_at_once_where_the_cache_is_shared() {
         assert_eq!(me(&world, &ann.access).await, 200);
     }
     let (other, _) = world.parts.open().await;
-    assert_eq!(other.post("/v1/auth/logout", &ann.access, &serde_json::json!({})).await.status, 204);
+    assert_eq!(other.post("/v1/auth/logout", &ann.access, &json!({})).await.status, 204);
     assert_eq!(me(&world, &ann.access).await, 401);
     assert_eq!(other.get("/v1/auth/me", &ann.access).await.status, 401);
 }
@@ -52,7 +55,7 @@ async fn a_logout_counts_within_a_second_where_the_cache_could_not_be_told() {
     let world = world_with(Arc::new(Deaf(MemoryCache::new()))).await;
     let ann = world.person("ann").await;
     assert_eq!(me(&world, &ann.access).await, 200);
-    assert_eq!(world.house.post("/v1/auth/logout", &ann.access, &serde_json::json!({})).await.status, 204);
+    assert_eq!(world.house.post("/v1/auth/logout", &ann.access, &json!({})).await.status, 204);
     let ended = Instant::now();
     loop {
         let asked_after = ended.elapsed();
@@ -68,6 +71,20 @@ async fn a_logout_counts_within_a_second_where_the_cache_could_not_be_told() {
 }
 
 #[actix_web::test]
+async fn other_roles_count_from_the_next_request_on() {
+    let world = world_with(Arc::new(MemoryCache::new())).await;
+    let (admin, ann) = (world.operator("root", Role::Admin).await, world.person("ann").await);
+    assert_eq!(me(&world, &ann.access).await, 200);
+    for (roles, may_list) in [(json!(["support"]), 200), (json!(["user"]), 403), (json!(["admin"]), 200)] {
+        let body = json!({ "roles": roles });
+        assert_eq!(world.ask("PUT", &format!("{}/roles", ann.path()), &admin, Some(body)).await.status, 200);
+        for _ in 0..2 {
+            assert_eq!(world.ask("GET", "/v1/users", &ann, None).await.status, may_list, "{roles}");
+        }
+    }
+}
+
+#[actix_web::test]
 async fn an_emptied_cache_brings_no_session_back_and_no_login_in() {
     let cache = Arc::new(MemoryCache::new());
     let settings = UsersSettings { login_failures_per_account: 3, ..UsersSettings::default() };
@@ -75,7 +92,7 @@ async fn an_emptied_cache_brings_no_session_back_and_no_login_in() {
     let world = World::with(parts).await;
     let ann = world.person("ann").await;
     assert_eq!(me(&world, &ann.access).await, 200);
-    assert_eq!(world.house.post("/v1/auth/logout", &ann.access, &serde_json::json!({})).await.status, 204);
+    assert_eq!(world.house.post("/v1/auth/logout", &ann.access, &json!({})).await.status, 204);
     for _ in 0..3 {
         refused(&world.login("ann", OTHER_PASSWORD).await, 401, "invalid_credentials");
     }
