@@ -67,7 +67,8 @@ async fn a_call_that_moves_credits_documents_its_key_and_every_refusal() {
         .collect();
     assert_eq!(parameters, ["IdempotencyKey", "DryRun", "IfMatch", "RequestId"]);
     let statuses: Vec<&String> = operation["responses"].as_object().expect("responses").keys().collect();
-    let expected = ["400", "401", "403", "404", "409", "412", "413", "415", "422", "429", "500", "503"];
+    let expected =
+        ["400", "401", "403", "404", "408", "409", "412", "413", "415", "422", "429", "500", "503"];
     assert_eq!(statuses, expected);
     assert_eq!(operation["requestBody"]["required"], true);
     let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
