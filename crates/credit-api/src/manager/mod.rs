@@ -79,11 +79,9 @@ impl ModuleManager {
 
     /// What the modules do unasked; the jobs of one that is not there wait for it.
     pub fn jobs(&self) -> Vec<Arc<dyn Job>> {
-        let gated = |seat: &Arc<Seat>, job| -> Arc<dyn Job> { Arc::new(GatedJob { seat: seat.clone(), job }) };
-        self.seats
-            .iter()
-            .flat_map(|seat| seat.jobs().into_iter().map(move |job| gated(seat, job)))
-            .collect()
+        let gated =
+            |seat: &Arc<Seat>, job| -> Arc<dyn Job> { Arc::new(GatedJob { seat: seat.clone(), job }) };
+        self.seats.iter().flat_map(|seat| seat.jobs().into_iter().map(move |job| gated(seat, job))).collect()
     }
 
     /// Looks after the modules for ever: tries failed ones again with growing pauses, asks the others how they are.

@@ -14,7 +14,8 @@ use crate::front_door::Gate;
 use crate::route::Route;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// What a module needs may come back at any moment, and then it is there within ten seconds.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Where a module stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]

@@ -2,7 +2,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use credit_core::{Health, InitialiseError, Module};
+use credit_core::testkit::TestRun;
+use credit_core::{Health, InitialiseError, JobError, JobReport, JobRun, Module};
 
 use super::*;
 use crate::reply::Reply;
@@ -37,6 +38,9 @@ impl Module for Part {
     async fn health(&self) -> Health {
         if self.broken.load(Ordering::Relaxed) { Health::degraded("limping") } else { Health::healthy() }
     }
+    fn jobs(&self) -> Vec<Arc<dyn Job>> {
+        if self.name == "walls" { vec![Arc::new(Paint)] } else { Vec::new() }
+    }
     async fn shut_down(&self) {
         self.diary.lock().unwrap().push(format!("{} stops", self.name));
     }
@@ -46,6 +50,26 @@ impl WebModule for Part {
     fn routes(&self) -> Vec<Arc<Route>> {
         let handler = |_| async { Ok(Reply::ok(&"here")) };
         vec![Arc::new(Route::new(Method::Get, self.path, Access::Public, "Say where", handler))]
+    }
+}
+
+/// What the walls do unasked.
+struct Paint;
+
+#[async_trait]
+impl Job for Paint {
+    fn name(&self) -> &'static str {
+        "paint"
+    }
+    fn about(&self) -> &'static str {
+        "Paints."
+    }
+    fn every(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+    async fn run(&self, run: &dyn JobRun) -> Result<JobReport, JobError> {
+        run.check()?;
+        Ok(JobReport::done("painted"))
     }
 }
 
@@ -169,6 +193,56 @@ async fn a_module_that_fails_closes_itself_and_those_that_need_it_and_opens_when
     assert_eq!((status("/walls").await, status("/roof").await), (200, 200));
     let tried = parts.pages().iter().filter(|line| *line == "walls starts").count();
     assert_eq!(tried, 2);
+}
+
+#[actix_web::test]
+async fn a_module_that_fails_again_and_again_is_tried_with_growing_pauses_until_it_works() {
+    let parts = Parts::new();
+    parts.broken.store(true, Ordering::Relaxed);
+    let house = TestHouse::with(vec![parts.breakable("walls", &[], "/walls")]).open_as_it_is().await;
+    let tried = || parts.pages().iter().filter(|line| *line == "walls starts").count();
+    let begun = Instant::now();
+    let mut at = Vec::new();
+    for tenth in 1..=300_u64 {
+        let before = tried();
+        let now = begun + Duration::from_millis(tenth * 100);
+        if tenth == 200 {
+            parts.broken.store(false, Ordering::Relaxed);
+        }
+        house.manager().look_after(now).await;
+        if tried() > before {
+            at.push(now - begun);
+        }
+        let state = house.manager().house.modules()[0].state;
+        assert_eq!(state == ModuleState::Ready, tenth >= 200 && tried() > 6, "{tenth}: {state:?}");
+    }
+    let pauses: Vec<u64> = std::iter::once(at[0])
+        .chain(at.windows(2).map(|pair| pair[1] - pair[0]))
+        .map(|pause| pause.as_secs())
+        .collect();
+    // From one second on, twice as long each time, and never so long that a store that is back is not noticed soon.
+    assert_eq!(pauses, [1, 2, 4, 5, 5, 5], "{at:?}");
+    assert_eq!(house.call("GET", "/walls", &[], None).await.status, 200);
+    let module = &house.manager().house.modules()[0];
+    assert_eq!((module.state, module.reason.clone()), (ModuleState::Ready, None));
+}
+
+#[actix_web::test]
+async fn a_job_waits_for_its_module() {
+    let parts = Parts::new();
+    parts.broken.store(true, Ordering::Relaxed);
+    let house = TestHouse::with(vec![parts.breakable("walls", &[], "/walls")]).open_as_it_is().await;
+    let jobs = house.manager().jobs();
+    let names: Vec<_> = jobs.iter().map(|job| job.name()).collect();
+    assert_eq!(names, ["paint"]);
+    assert!(!jobs[0].is_ready(), "its module is not there");
+    parts.broken.store(false, Ordering::Relaxed);
+    house.manager().look_after(Instant::now() + FIRST_RETRY).await;
+    assert!(jobs[0].is_ready());
+    let report = jobs[0].run(&TestRun::new()).await;
+    assert_eq!(report, Ok(JobReport::done("painted")));
+    house.manager().shut_down().await;
+    assert!(!jobs[0].is_ready(), "its module has stopped");
 }
 
 const FIRST_RETRY: Duration = Duration::from_secs(2);
