@@ -7,14 +7,14 @@ use credit_tests::story::{purchase, register};
 use crate::raw_log;
 use crate::wrk::{self, Load};
 
-const WALLETS: usize = 1_000;
+pub(crate) const WALLETS: usize = 1_000;
 const SECONDS: u32 = 10;
 const PLENTY: i64 = 1_000_000_000;
 
 pub(crate) fn run() -> anyhow::Result<()> {
     let server = Server::start(&[("CREDIT_LOG__LEVEL", "warn")])?;
     eprintln!("preparing {WALLETS} wallets …");
-    let wallets = prepare(&server.app());
+    let wallets = prepare(&server.app(), WALLETS);
     println!("durable spends a second, embedded store, {SECONDS} s each, wrk on the same machine");
     println!(
         "{:>12} {:>6} {:>10} {:>9} {:>9} {:>12} {:>8} {:>10} {:>10}",
@@ -74,12 +74,12 @@ fn print_row(
 const RECORD_BYTES: f64 = 400.0;
 
 /// Users with a wallet and plenty of credits, made by sixteen callers.
-pub(crate) fn prepare(app: &Client) -> Vec<String> {
+pub(crate) fn prepare(app: &Client, count: usize) -> Vec<String> {
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..16)
             .map(|_| {
                 scope.spawn(|| {
-                    (0..WALLETS.div_ceil(16))
+                    (0..count.div_ceil(16))
                         .map(|_| {
                             let owner = register(app);
                             purchase(app, &owner.wallet, PLENTY);
@@ -89,7 +89,7 @@ pub(crate) fn prepare(app: &Client) -> Vec<String> {
                 })
             })
             .collect();
-        threads.into_iter().flat_map(|thread| thread.join().expect("wallets")).take(WALLETS).collect()
+        threads.into_iter().flat_map(|thread| thread.join().expect("wallets")).take(count).collect()
     })
 }
 

@@ -3,6 +3,7 @@
 //!
 //! `BENCH_SECONDS` is how long each figure is measured (10), `BENCH_WALLETS` how many wallets there are (1,000).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use credit_infra::testkit::mongod::{Mongo, Options};
 use credit_infra::testkit::raw_transfers;
 use credit_tests::server::Server;
 use credit_wallet::ledger::{Ledger, LedgerParts, LedgerSettings, views};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::http::{Groups, lag, metric, metrics, prepare};
 use crate::ledger;
@@ -38,12 +39,13 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let seconds = setting("BENCH_SECONDS", 10)?;
     let count = usize::try_from(setting("BENCH_WALLETS", 1_000)?)?;
     let mongo = Mongo::start(Options::one());
-    println!("durable spends a second on MongoDB, {seconds} s each, server, load and mongod on the same machine");
+    println!(
+        "durable spends a second on MongoDB, {seconds} s each, server, load and mongod on the same machine"
+    );
     let raw = measure_raw(&mongo, seconds)?;
     let server = serve(&mongo, ONE)?;
     eprintln!("preparing wallets …");
-    let mut wallets = prepare(&server.app());
-    wallets.truncate(count);
+    let wallets = prepare(&server.app(), count);
     let one = measure_http(&mongo, &server, &wallets, seconds, &raw)?;
     measure_three(&mongo, server, &wallets, seconds, one)?;
     measure_alone(&mongo)
@@ -108,7 +110,16 @@ fn measure_http(
     println!("\none process, over HTTP");
     println!(
         "{:>12} {:>6} {:>10} {:>9} {:>9} {:>8} {:>11} {:>7} {:>8} {:>13}",
-        "wallets", "conns", "spends/s", "p50 ms", "p99 ms", "x raw", "records/gr", "taken", "lag", "trips/spend"
+        "wallets",
+        "conns",
+        "spends/s",
+        "p50 ms",
+        "p99 ms",
+        "x raw",
+        "records/gr",
+        "taken",
+        "lag",
+        "trips/spend"
     );
     let mut at_most = 0.0;
     for (name, list, raw) in [("1,000", wallets, &raw.spread), ("one hot", &wallets[..1], &raw.hot)] {
@@ -136,6 +147,7 @@ fn measure_http(
                 lag(server)?,
                 shown.trips / shown.groups.records.max(1.0),
             );
+            println!("{:>12} {}", "", shown.told());
             if list.len() > 1 {
                 at_most = load.rate;
             }
@@ -198,11 +210,14 @@ struct Shown {
     groups: Groups,
     taken: f64,
     trips: f64,
+    /// Commands by their name.
+    commands: BTreeMap<String, f64>,
 }
 
 impl Shown {
     fn read(mongo: &Mongo, servers: &[&Server]) -> anyhow::Result<Self> {
-        let mut shown = Self { groups: Groups { count: 0.0, records: 0.0 }, taken: 0.0, trips: 0.0 };
+        let groups = Groups { count: 0.0, records: 0.0 };
+        let mut shown = Self { groups, taken: 0.0, trips: 0.0, commands: BTreeMap::new() };
         for server in servers {
             let groups = Groups::read(server)?;
             shown.groups.count += groups.count;
@@ -212,8 +227,12 @@ impl Shown {
         let status = mongo.command(0, "admin", "serverStatus", &json!(1), &json!({}));
         let status = status.map_err(|why| anyhow!(why))?;
         // Every command that the server was sent, those of drivers that look after it included.
-        let commands = status["network"]["numRequests"].as_i64().unwrap_or_default();
-        shown.trips = count(u64::try_from(commands).unwrap_or_default());
+        let number =
+            |value: &Value| count(u64::try_from(value.as_i64().unwrap_or_default()).unwrap_or_default());
+        shown.trips = number(&status["network"]["numRequests"]);
+        for (name, told) in status["metrics"]["commands"].as_object().into_iter().flatten() {
+            shown.commands.insert(name.clone(), number(&told["total"]));
+        }
         Ok(shown)
     }
 
@@ -222,7 +241,24 @@ impl Shown {
             groups: self.groups.since(&before.groups),
             taken: self.taken - before.taken,
             trips: self.trips - before.trips,
+            commands: self
+                .commands
+                .into_iter()
+                .map(|(name, total)| {
+                    let earlier = before.commands.get(&name).copied().unwrap_or(0.0);
+                    (name, total - earlier)
+                })
+                .collect(),
         }
+    }
+
+    /// The commands of the server, for each accepted spend.
+    fn told(&self) -> String {
+        let told = self.commands.iter().filter_map(|(name, total)| {
+            let each = total / self.groups.records.max(1.0);
+            (each >= 0.005).then(|| format!("{name} {each:.3}"))
+        });
+        format!("commands/spend: {}", told.collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -250,7 +286,10 @@ fn measure_alone(mongo: &Mongo) -> anyhow::Result<()> {
         let book = ledger.book(app).await?;
         let wallets = ledger::prepare(&book).await?;
         println!("\nthe ledger without HTTP, {} s each", ledger::SECONDS);
-        println!("{:>12} {:>10} {:>10} {:>11} {:>8}", "wallets", "in flight", "spends/s", "records/gr", "lag");
+        println!(
+            "{:>12} {:>10} {:>10} {:>11} {:>8}",
+            "wallets", "in flight", "spends/s", "records/gr", "lag"
+        );
         for (name, wallets) in [("1,000", wallets.clone()), ("one hot", wallets[..1].to_vec())] {
             for in_flight in [64, 512] {
                 let before = store.journal().head(app).await?;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use credit_tests::server::Server;
 
-use crate::http::{lag, prepare};
+use crate::http::{WALLETS, lag, prepare};
 use crate::wrk;
 
 const SPENDS: f64 = 2_000_000.0;
@@ -14,7 +14,7 @@ const CONNECTIONS: u32 = 256;
 
 pub(crate) fn run() -> anyhow::Result<()> {
     let mut server = Server::start(&[("CREDIT_LOG__LEVEL", "warn")])?;
-    let wallets = prepare(&server.app());
+    let wallets = prepare(&server.app(), WALLETS);
     println!(
         "{:>10} {:>10} {:>9} {:>9} {:>9} {:>8}",
         "spends", "spends/s", "p50 ms", "p99 ms", "RSS MiB", "lag"

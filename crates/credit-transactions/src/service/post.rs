@@ -72,7 +72,7 @@ impl Transactions {
     ) -> Result<Made, Problem> {
         let intent = request.intent()?;
         let (book, source) = self.own_wallet(request.principal()?, source.known()?).await?;
-        let destination = book.wallet(destination.known()?).await?.ok_or_else(Problem::not_found)?;
+        let destination = book.known_wallet(destination.known()?).await?.ok_or_else(Problem::not_found)?;
         // A user has one wallet of an asset, so who pays never owns the other side too.
         self.ask(request, &intent, book, Arc::new(command(source.id, destination.id)), source.id).await
     }
@@ -85,7 +85,7 @@ impl Transactions {
         command: impl FnOnce(WalletId) -> Adjust,
     ) -> Result<Made, Problem> {
         let intent = request.intent()?;
-        let (book, wallet) = self.counter.wallet(request.principal()?, wallet.known()?).await?;
+        let (book, wallet) = self.counter.known_wallet(request.principal()?, wallet.known()?).await?;
         self.ask(request, &intent, book, Arc::new(command(wallet.id)), wallet.id).await
     }
 
@@ -122,7 +122,7 @@ impl Transactions {
     ) -> Result<(Intent, Arc<Book>, WalletId), Problem> {
         let placed = async {
             let intent = request.intent()?;
-            let (book, wallet) = self.counter.wallet(request.principal()?, wallet.known()?).await?;
+            let (book, wallet) = self.counter.known_wallet(request.principal()?, wallet.known()?).await?;
             Ok((intent, book, wallet.id))
         };
         let placed: Result<_, Problem> = placed.await;
@@ -139,7 +139,7 @@ impl Transactions {
         principal: &Principal,
         id: WalletId,
     ) -> Result<(Arc<Book>, Arc<Wallet>), Problem> {
-        let (book, wallet) = self.counter.wallet(principal, id).await?;
+        let (book, wallet) = self.counter.known_wallet(principal, id).await?;
         match principal {
             Principal::User { app, user, .. } if wallet.user != *user || book.id() != *app => {
                 Err(Problem::forbidden())

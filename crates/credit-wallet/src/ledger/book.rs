@@ -19,6 +19,7 @@ use super::job::{Ask, Job, Outcome};
 use super::lane::Lane;
 use super::load::{load_claims, load_filters};
 use super::projector::Projector;
+use super::refresh::Refreshes;
 use super::state::{State, TailGroup};
 use super::sweeper;
 use super::views::{self, BookView};
@@ -116,6 +117,8 @@ pub struct Book {
     pub(crate) id: BookId,
     pub(crate) parts: Arc<LedgerParts>,
     pub(crate) state: RwLock<State>,
+    /// Looks of readers at what others have appended.
+    pub(crate) refreshes: Refreshes,
     /// The lane has appended.
     pub(crate) appended: Notify,
     /// Somebody waits for the views.
@@ -149,6 +152,7 @@ impl Book {
             id,
             shown: watch::Sender::new(state.shown),
             state: RwLock::new(state),
+            refreshes: Refreshes::default(),
             appended: Notify::new(),
             urgent: Notify::new(),
             broken: RwLock::default(),

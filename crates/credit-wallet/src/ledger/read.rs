@@ -45,10 +45,10 @@ pub struct BalanceAt {
 impl Book {
     /// Catches up with the head, where others append too. A read after that sees every answered call.
     pub async fn refresh(&self) -> Result<(), StoreError> {
-        if self.parts.journal.is_shared() {
-            self.catch_up().await?;
+        if !self.parts.journal.is_shared() {
+            return Ok(());
         }
-        Ok(())
+        self.refreshes.after_now(|| async { self.catch_up().await.map(|_| ()) }).await
     }
 
     /// A wallet as it is now, with everything due shown as done.
@@ -89,8 +89,21 @@ impl Book {
         self.parts.clock.now().max(self.state.read().clock)
     }
 
+    /// A wallet as far as this process knows it, for who only asks whose it is: that never changes. One that is not known
+    /// is looked for at the head.
+    pub async fn known_wallet(&self, id: WalletId) -> Result<Option<Arc<Wallet>>, StoreError> {
+        match self.loaded_wallet(id).await? {
+            None if self.parts.journal.is_shared() => self.kept_wallet(id).await,
+            known => Ok(known),
+        }
+    }
+
     pub(crate) async fn kept_wallet(&self, id: WalletId) -> Result<Option<Arc<Wallet>>, StoreError> {
         self.refresh().await?;
+        self.loaded_wallet(id).await
+    }
+
+    async fn loaded_wallet(&self, id: WalletId) -> Result<Option<Arc<Wallet>>, StoreError> {
         let mut absent = Vec::new();
         let mut is_loaded = false;
         loop {

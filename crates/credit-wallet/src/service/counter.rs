@@ -108,6 +108,17 @@ impl Counter {
         if sight.sees(&wallet) { Ok((book, wallet)) } else { Err(Problem::not_found()) }
     }
 
+    /// The same for a command, which is decided at the head: until then it only matters whose the wallet is.
+    pub async fn known_wallet(
+        &self,
+        principal: &Principal,
+        id: WalletId,
+    ) -> Result<(Arc<Book>, Arc<Wallet>), Problem> {
+        let sight = Sight::of(principal);
+        let (book, wallet) = self.look(sight, |book| async move { book.known_wallet(id).await }).await?;
+        if sight.sees(&wallet) { Ok((book, wallet)) } else { Err(Problem::not_found()) }
+    }
+
     /// A wallet of which the caller may move credits: an application's, or the caller's own. `403 forbidden` for an
     /// operator who sees it and does not own it.
     pub async fn wallet_to_move(
@@ -115,7 +126,7 @@ impl Counter {
         principal: &Principal,
         id: WalletId,
     ) -> Result<(Arc<Book>, Arc<Wallet>), Problem> {
-        let (book, wallet) = self.wallet(principal, id).await?;
+        let (book, wallet) = self.known_wallet(principal, id).await?;
         Self::may_move(principal, &wallet)?;
         Ok((book, wallet))
     }
