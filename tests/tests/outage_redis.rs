@@ -1,5 +1,6 @@
 //! The real program while Redis is away, silent, slow, emptied or talking nonsense: what it answers, what it says of
 //! itself, and that it heals by itself. Nothing but speed and sharing is lost with Redis.
+#![expect(unused_must_use, reason = "an expected status is often all that a step has to show")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
