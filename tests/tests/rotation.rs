@@ -172,7 +172,8 @@ fn rotating_every_key_under_load_and_killing_it_half_way_refuses_nobody_and_leav
     let person = newcomer(&server);
     let mut refresh_token = person.refresh.clone();
     let work = Work::default();
-    let asked = std::env::var("CREDIT_TEST_ROTATIONS").ok().and_then(|rounds| rounds.parse().ok());
+    let asked =
+        std::env::var_os("CREDIT_TEST_ROTATIONS").and_then(|rounds| rounds.into_string().ok()?.parse().ok());
     let rounds = asked.unwrap_or(ROUNDS);
 
     std::thread::scope(|scope| {

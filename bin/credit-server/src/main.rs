@@ -50,7 +50,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Config(ConfigCommand::Show { format }) => commands::config::show(&sources, format),
         Command::Config(ConfigCommand::Check) => commands::config::check(&sources),
         Command::Healthcheck { url, ca, ready } => {
-            commands::healthcheck::run(&before_vault(&sources)?, url, ca, ready)
+            commands::healthcheck::run(&before_vault(&sources)?, url, ca.as_deref(), ready)
         }
         Command::Completions { shell } => {
             print::text(&commands::completions::script(shell));

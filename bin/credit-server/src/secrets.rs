@@ -24,11 +24,11 @@ pub(crate) struct Secrets {
 /// A set of keys that can be rotated: the newest works, the others still open what they closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum KeySet {
-    /// auth.token_keys, which sign access tokens
+    /// `auth.token_keys`, which sign access tokens
     Token,
-    /// encryption.keys, which seal personal fields
+    /// `encryption.keys`, which seal personal fields
     Encryption,
-    /// encryption.index_keys, which find what is sealed and keep API keys
+    /// `encryption.index_keys`, which find what is sealed and keep API keys
     Index,
 }
 
@@ -65,7 +65,6 @@ impl Change {
 /// What profile `dev` makes where nothing is given; of several, the first is the newest. The names are those in the
 /// file; earlier versions wrote one key of each.
 #[derive(Debug, Serialize, Deserialize)]
-#[expect(clippy::struct_field_names, reason = "the names in the file")]
 pub(crate) struct DevSecrets {
     #[serde(alias = "token_key", deserialize_with = "one_or_more")]
     token_keys: Vec<KeyMaterial>,

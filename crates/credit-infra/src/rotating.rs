@@ -97,12 +97,12 @@ mod tests {
         let (old, new) = ([1; 32], [2; 32]);
         let place = Place { app: AppId::from_u128(1), collection: "users", id: "usr_1", field: "email" };
         let sealer = Rotating::new(FernetSealer::try_new([&old]).expect("a key"));
-        let sealed = sealer.seal(place, "ann");
+        let text = sealer.seal(place, "ann");
         sealer.replace(FernetSealer::try_new([&new, &old]).expect("keys"));
-        assert_eq!(sealer.open(place, &sealed).as_deref(), Ok("ann"));
-        assert_eq!(sealer.key_of(&sealed), sealer.key_ids()[1]);
+        assert_eq!(sealer.open(place, &text).as_deref(), Ok("ann"));
+        assert_eq!(sealer.key_of(&text), sealer.key_ids()[1]);
         sealer.replace(FernetSealer::try_new([&new]).expect("a key"));
-        assert_eq!(sealer.open(place, &sealed), Err(CannotOpen));
+        assert_eq!(sealer.open(place, &text), Err(CannotOpen));
 
         let hash = Rotating::new(HmacKeyedHash::new(&old));
         let before = hash.hash("email", "ann");

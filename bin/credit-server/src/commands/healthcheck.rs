@@ -1,7 +1,7 @@
 //! `healthcheck`
 
 use std::net::ToSocketAddrs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) fn run(
     settings: &Settings,
     url: Option<String>,
-    ca: Option<PathBuf>,
+    ca: Option<&Path>,
     ready: bool,
 ) -> Result<(), Failure> {
     let (base, is_own) = match url {
@@ -29,7 +29,7 @@ pub(crate) fn run(
     };
     let url = format!("{}/health/{}", base.trim_end_matches('/'), if ready { "ready" } else { "live" });
     let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).proxy(None);
-    let agent: ureq::Agent = config.tls_config(tls(is_own, ca.as_deref())?).build().into();
+    let agent: ureq::Agent = config.tls_config(tls(is_own, ca)?).build().into();
     match agent.get(&url).call() {
         Ok(answer) if answer.status() == 200 => {
             print::text(if ready { "ready\n" } else { "live\n" });

@@ -48,13 +48,13 @@ impl Session {
             VaultAuth::AppRole { mount, role_id, secret_id } => {
                 let proof = credential(secret_id, "secrets.vault.secret_id_file")?;
                 let login = approle::login(&client, mount, role_id, proof.expose_secret()).await;
-                enter(&mut client, login.map_err(|error| failure(&error, &settings.address))?)
+                enter(&mut client, &login.map_err(|error| failure(&error, &settings.address))?)
             }
             VaultAuth::Kubernetes { mount, role, token_file } => {
                 let account = Credential::File(token_file.clone());
                 let proof = credential(&account, "secrets.vault.jwt_file")?;
                 let login = kubernetes::login(&client, mount, role, proof.expose_secret()).await;
-                enter(&mut client, login.map_err(|error| failure(&error, &settings.address))?)
+                enter(&mut client, &login.map_err(|error| failure(&error, &settings.address))?)
             }
         };
         Ok(Self { client, lease })
@@ -84,7 +84,7 @@ impl Session {
     }
 }
 
-fn enter(client: &mut VaultClient, login: AuthInfo) -> Option<Lease> {
+fn enter(client: &mut VaultClient, login: &AuthInfo) -> Option<Lease> {
     client.set_token(&login.client_token);
     Lease::new(login.lease_duration, login.renewable)
 }

@@ -78,18 +78,13 @@ async fn every_login_reads_both_engines() {
 async fn a_real_vault_answers_as_the_fake_does() {
     let fake = FakeVault::up();
     let there = real().await;
-    let (address, token) = match &there {
-        Some(there) => {
-            there.put("credit", &secret()).await;
-            (there.address().to_owned(), there.token().to_owned())
-        }
-        None => {
-            println!(
-                "no real Vault: $VAULT_ADDR is not set, and no vault or bao is on PATH; the fake stands in"
-            );
-            fake.put("credit", &secret());
-            (fake.url(), ROOT_TOKEN.to_owned())
-        }
+    let (address, token) = if let Some(there) = &there {
+        there.put("credit", &secret()).await;
+        (there.address().to_owned(), there.token().to_owned())
+    } else {
+        println!("no real Vault: $VAULT_ADDR is not set, and no vault or bao is on PATH; the fake stands in");
+        fake.put("credit", &secret());
+        (fake.url(), ROOT_TOKEN.to_owned())
     };
     let read = Vault::try_new(settings(&address, by_token(&token))).expect("settings").read().await;
     assert_eq!(read.map(Value::Object), Ok(secret()));
@@ -180,7 +175,8 @@ async fn nothing_that_is_printed_holds_a_secret() {
     for mood in [Mood::Nonsense, Mood::Forbidden, Mood::Sealed, Mood::Garbage] {
         fake.set_mood(mood);
         let trouble = vault.read().await.expect_err("wrong");
-        printed.push_str(&format!("{trouble} {trouble:?}"));
+        printed += &trouble.to_string();
+        printed += &format!("{trouble:?}");
     }
     for secret in ["hunter2", SECRET_ID, "hvs."] {
         assert!(!printed.contains(secret), "{secret}: {printed}");

@@ -44,8 +44,9 @@ impl Drop for RealVault {
 /// # Panics
 /// If there is one and it does not answer within half a minute.
 pub async fn real() -> Option<RealVault> {
-    if let Ok(address) = std::env::var("VAULT_ADDR") {
-        let token = std::env::var("VAULT_TOKEN").unwrap_or_else(|_| ROOT_TOKEN.to_owned());
+    let variable = |name: &str| std::env::var_os(name).and_then(|text| text.into_string().ok());
+    if let Some(address) = variable("VAULT_ADDR") {
+        let token = variable("VAULT_TOKEN").unwrap_or_else(|| ROOT_TOKEN.to_owned());
         return Some(RealVault { address, token, server: None });
     }
     let program = ["vault", "bao"].into_iter().find_map(on_path)?;

@@ -189,18 +189,18 @@ fn errors(status: u16, error: &str) -> Answer {
 }
 
 fn data(data: Value) -> Answer {
-    Answer::Json(200, around(data, Value::Null))
+    Answer::Json(200, around(&data, &Value::Null))
 }
 
 fn auth(token: &str, lease: u64) -> Answer {
     let auth = json!({"client_token": token, "accessor": "accessor", "policies": ["credit"],
         "token_policies": ["credit"], "metadata": {}, "lease_duration": lease, "renewable": true,
         "entity_id": "entity", "token_type": "service", "orphan": true, "mfa_requirement": null, "num_uses": 0});
-    Answer::Json(200, around(Value::Null, auth))
+    Answer::Json(200, around(&Value::Null, &auth))
 }
 
 /// What every answer of Vault stands in.
-fn around(data: Value, auth: Value) -> Value {
+fn around(data: &Value, auth: &Value) -> Value {
     json!({"request_id": format!("request-{}", next_number()), "lease_id": "", "renewable": false,
         "lease_duration": 0, "data": data, "wrap_info": null, "warnings": null, "auth": auth})
 }
