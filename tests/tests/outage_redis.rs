@@ -164,6 +164,39 @@ fn tell(server: SocketAddr, command: &str) -> String {
     line.trim_end().to_owned()
 }
 
+/// What can be wrong with a Redis that is there.
+#[derive(Debug, Clone, Copy)]
+enum Trouble {
+    /// SIGSTOP.
+    Stopped,
+    /// `CLIENT PAUSE`.
+    Paused,
+    /// By two seconds.
+    Slow,
+    /// Bytes that mean nothing.
+    Nonsense,
+}
+
+impl Trouble {
+    fn begin(self, redis: &RedisServer, proxy: &Proxy) {
+        match self {
+            Self::Stopped => redis.pause(),
+            Self::Paused => assert_eq!(tell(redis.address(), "CLIENT PAUSE 12000 ALL"), "+OK"),
+            Self::Slow => proxy.set(Mode::Delay(Duration::from_secs(2))),
+            Self::Nonsense => proxy.set(Mode::Garbage),
+        }
+    }
+
+    fn end(self, redis: &RedisServer, proxy: &Proxy) {
+        match self {
+            Self::Stopped => redis.resume(),
+            // Nothing is heard while it lasts, not even that it should end.
+            Self::Paused => assert_eq!(tell(redis.address(), "PING"), "+PONG"),
+            Self::Slow | Self::Nonsense => proxy.set(Mode::Pass),
+        }
+    }
+}
+
 #[test]
 fn absent_at_the_start_it_is_not_waited_for_and_taken_up_when_it_comes() {
     let redis = RedisServer::start(RedisOptions::default());
@@ -202,22 +235,13 @@ fn silent_slow_or_talking_nonsense_it_is_left_alone_until_it_is_well() {
     let redis = RedisServer::start(RedisOptions::default());
     let proxy = Proxy::to(redis.address());
     let house = House::new(start(&redis.url_at(proxy.address()), &[]));
-    let begin_and_end: [(&str, &dyn Fn(), &dyn Fn()); 4] = [
-        ("SIGSTOP", &|| redis.pause(), &|| redis.resume()),
-        // Nothing is heard while it lasts, not even that it should end.
-        ("CLIENT PAUSE", &|| assert_eq!(tell(redis.address(), "CLIENT PAUSE 12000 ALL"), "+OK"), &|| {
-            assert_eq!(tell(redis.address(), "PING"), "+PONG")
-        }),
-        ("slow by 2 s", &|| proxy.set(Mode::Delay(Duration::from_secs(2))), &|| proxy.set(Mode::Pass)),
-        ("garbage", &|| proxy.set(Mode::Garbage), &|| proxy.set(Mode::Pass)),
-    ];
-    for (name, begin, end) in begin_and_end {
-        println!("{name}");
+    for trouble in [Trouble::Stopped, Trouble::Paused, Trouble::Slow, Trouble::Nonsense] {
+        println!("{trouble:?}");
         house.wait_for("healthy", "closed");
-        begin();
+        trouble.begin(&redis, &proxy);
         house.wait_for("unhealthy", "open");
         house.holds();
-        end();
+        trouble.end(&redis, &proxy);
         house.wait_for("healthy", "closed");
     }
     house.holds();
@@ -230,21 +254,21 @@ fn emptied_under_load_no_effect_is_doubled_and_no_session_comes_back() {
     house.wait_for("healthy", "closed");
     let before = wallet(&house.app, &house.owner.wallet)["balance"].as_i64().expect("a balance");
     let (over, prefix) = (AtomicBool::new(false), unique("flush-"));
-    let spend = |key: &str| -> Value {
+    let spend_twice = |key: &str| -> Value {
         let body = json!({"type": "spend", "wallet_id": house.owner.wallet, "amount": 1});
         let first = house.app.post_once("/v1/transactions", key, &body).expect(201);
         let again = house.app.post_once("/v1/transactions", key, &body).expect(201);
         assert_eq!(first.body, again.body);
         first.json()["id"].clone()
     };
-    let spent: usize = std::thread::scope(|scope| {
+    let keys: usize = std::thread::scope(|scope| {
         let spenders: Vec<_> = (0..3)
             .map(|spender| {
-                let (over, prefix, spend) = (&over, &prefix, &spend);
+                let (over, prefix, spend_twice) = (&over, &prefix, &spend_twice);
                 scope.spawn(move || {
                     let mut keys = 0;
                     while !over.load(Ordering::SeqCst) {
-                        spend(&format!("{prefix}{spender}-{keys}"));
+                        spend_twice(&format!("{prefix}{spender}-{keys}"));
                         keys += 1;
                     }
                     keys
@@ -261,8 +285,8 @@ fn emptied_under_load_no_effect_is_doubled_and_no_session_comes_back() {
         spenders.into_iter().map(|spender| spender.join().expect("the spender did not panic")).sum()
     });
     let after = wallet(&house.app, &house.owner.wallet)["balance"].as_i64().expect("a balance");
-    assert_eq!(before - after, i64::try_from(spent).expect("few"));
-    assert!(spent > 0);
+    assert_eq!(before - after, i64::try_from(keys).expect("few"));
+    assert!(keys > 0);
     house.holds();
     audit(&house.admin);
 }

@@ -45,18 +45,25 @@ pub(crate) struct RateLimit {
 const URL: &str = "cache.redis.url";
 const CA: &str = "cache.redis.tls_ca";
 
+/// Not a quota as it is written.
+pub(crate) struct NoRate;
+
 /// A quota as it is written, `600/1m`; `off` is none.
-pub(crate) fn read_rate(text: &str) -> Option<Option<Quota>> {
+pub(crate) fn read_rate(text: &str) -> Result<Option<Quota>, NoRate> {
     if text == "off" {
-        return Some(None);
+        return Ok(None);
     }
+    read_quota(text).map(Some).ok_or(NoRate)
+}
+
+fn read_quota(text: &str) -> Option<Quota> {
     let (calls, window) = text.split_once('/')?;
     let window = u32::try_from(duration::read(window.trim())?).ok()?;
     let calls = calls.trim();
     if !calls.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    Quota::try_new(calls.parse().ok()?, window).ok().map(Some)
+    Quota::try_new(calls.parse().ok()?, window).ok()
 }
 
 /// A Redis that is chosen can be found.

@@ -54,7 +54,7 @@ fn read_kind(kind: Kind, value: &Value) -> Option<Setting> {
             .filter(|text| text.split(',').all(ends_in_level))
             .filter(|text| tracing_subscriber::EnvFilter::try_new(text).is_ok())
             .map(|text| Setting::Text(text.to_owned())),
-        Kind::Rate => super::limits::read_rate(text(value)?).map(Setting::Rate),
+        Kind::Rate => super::limits::read_rate(text(value)?).ok().map(Setting::Rate),
         Kind::SecretText => {
             text(value).filter(|text| !text.is_empty()).map(|text| Setting::Secret(text.to_owned().into()))
         }
