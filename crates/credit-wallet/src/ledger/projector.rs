@@ -111,6 +111,13 @@ impl Projector {
         for (touched, wallet) in backlog.wallets.values() {
             touched.writes(wallet, sequence, &mut writes);
         }
+        // A batch may become visible in parts. Whoever loads a wallet that another process has moved on must find its
+        // lots, holds and refund progress moved on as well, or a refund could be made a second time.
+        if self.book.parts.journal.is_shared() {
+            documents.commit(self.book.id, Batch { writes: std::mem::take(&mut writes) }).await?;
+        }
+        let wallets = backlog.wallets.values();
+        writes.extend(wallets.map(|(_, wallet)| views::wallet_write(wallet, sequence)));
         writes.push(views::book_write(&backlog.view));
         debug_assert!(writes.iter().all(|write| matches!(write, Write::Put { .. })));
         documents.commit(self.book.id, Batch { writes }).await?;

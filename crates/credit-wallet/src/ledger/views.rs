@@ -276,9 +276,8 @@ impl Touched {
         self.refunds.extend(change.refunds.iter().map(|(transaction, _)| *transaction));
     }
 
-    /// The rows of a wallet as it is.
+    /// The rows of what belongs to a wallet, as it is.
     pub(crate) fn writes(&self, wallet: &Wallet, sequence: u64, writes: &mut Vec<Write>) {
-        writes.push(wallet_write(wallet, sequence));
         let lots = self.grants.iter().filter_map(|id| wallet.lot(*id));
         writes.extend(lots.map(|lot| grant_write(wallet.id, lot, sequence)));
         let holds = self.holds.iter().filter_map(|id| wallet.holds.get(id));

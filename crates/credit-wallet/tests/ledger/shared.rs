@@ -3,13 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use credit_core::Code;
-use credit_core::memory::MemoryJournal;
-use credit_wallet::ledger::LedgerSettings;
+use async_trait::async_trait;
+use credit_core::memory::{MemoryDocuments, MemoryJournal};
+use credit_core::ports::StoreError;
+use credit_core::ports::documents::{Batch, Collection, CommitError, Document, Documents, Query, Row, Write};
+use credit_core::{AppId, Code};
+use credit_wallet::ledger::{LedgerSettings, views};
 use futures_util::future::join_all;
+use tokio::sync::watch;
 
 use crate::races::walk;
-use crate::support::{House, ShakyDocuments, ShakyJournal, Take, ask, balance, keyed, open, wallet_with};
+use crate::support::{
+    APP, GiveBack, House, ShakyDocuments, ShakyJournal, Take, ask, balance, keyed, open, posted, wallet_with,
+};
 
 fn shared_house() -> House {
     let journal = ShakyJournal::new(MemoryJournal::shared(), 1, 0, Duration::from_micros(200));
@@ -104,5 +110,83 @@ async fn two_processes_with_hardly_any_memory_stay_right_under_load_and_readers(
         assert_eq!(found, expected);
         let verified = house.verify(book).await;
         assert_eq!(verified.totals, book.totals());
+    }
+}
+
+/// Documents whose batches of views become visible in parts, as they may: wallets first, all else when it is let go.
+#[derive(Default)]
+struct InParts {
+    inner: MemoryDocuments,
+    held: watch::Sender<bool>,
+}
+
+#[async_trait]
+impl Documents for InParts {
+    async fn get(
+        &self,
+        app: AppId,
+        of: &'static Collection,
+        id: &str,
+    ) -> Result<Option<Document>, StoreError> {
+        self.inner.get(app, of, id).await
+    }
+
+    async fn get_many(
+        &self,
+        app: AppId,
+        of: &'static Collection,
+        ids: &[String],
+    ) -> Result<Vec<Option<Document>>, StoreError> {
+        self.inner.get_many(app, of, ids).await
+    }
+
+    async fn query(&self, app: AppId, query: Query) -> Result<Vec<Row>, StoreError> {
+        self.inner.query(app, query).await
+    }
+
+    async fn commit(&self, app: AppId, batch: Batch) -> Result<(), CommitError> {
+        let is_wallet =
+            |write: &Write| matches!(write, Write::Put { collection, .. } if **collection == views::WALLETS);
+        let (first, rest): (Vec<Write>, Vec<Write>) = batch.writes.into_iter().partition(is_wallet);
+        if !first.is_empty() {
+            self.inner.commit(app, Batch { writes: first }).await?;
+            let mut held = self.held.subscribe();
+            held.wait_for(|held| !held).await.expect("the sender is in here");
+        }
+        self.inner.commit(app, Batch { writes: rest }).await
+    }
+
+    async fn apps(&self, of: &'static Collection) -> Result<Vec<AppId>, StoreError> {
+        self.inner.apps(of).await
+    }
+}
+
+#[tokio::test]
+async fn a_refund_is_not_made_again_elsewhere_while_its_views_become_visible() {
+    let documents = Arc::new(InParts::default());
+    let house = House::over(Arc::new(MemoryJournal::shared()), documents.clone());
+    let book = house.book().await;
+    let wallet = wallet_with(&book, 1, 10).await;
+    let spent = posted(&book.submit(ask(Take::new(wallet, 10))).await.expect("ten are there"));
+    book.flush().await.expect("the views are written");
+    let elsewhere = house.book().await;
+    documents.held.send_replace(true);
+    let version = async || {
+        let shown = documents.get(APP, &views::WALLETS, &wallet.to_string()).await.expect("it can be read");
+        shown.expect("it is shown").version
+    };
+    let before = version().await;
+
+    book.submit(ask(GiveBack(spent.clone()))).await.expect("it was not refunded yet");
+    while version().await == before {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let again = elsewhere.submit(ask(GiveBack(spent))).await.expect_err("it was refunded");
+
+    assert_eq!(again.code(), Code::RefundExceedsOriginal);
+    documents.held.send_replace(false);
+    for book in [&book, &elsewhere] {
+        assert_eq!(balance(book, wallet).await, 10);
+        house.verify(book).await;
     }
 }
