@@ -14,7 +14,7 @@ use super::state::State;
 use crate::domain::commands::Sweep;
 use crate::domain::{
     Answer, Command, Decided, Desk, Needs, Place, Record, StoredRefusal, Wallet, World, check_posted,
-    has_due, next_due, settle,
+    has_due, settle,
 };
 
 /// For how long a group takes more commands while the one before it is on its way, in milliseconds: what is posted in it
@@ -155,11 +155,7 @@ impl Draft {
         now.millis() - began.millis() <= OPEN_MILLIS
             && job.needs.wallets.iter().all(|id| {
                 let wallet = self.wallet(*id).or_else(|| state.wallet(*id));
-                wallet.is_none_or(|wallet| {
-                    let turns = |lot: &crate::domain::Lot| !lot.is_effective(began) && lot.is_effective(now);
-                    next_due(wallet).is_none_or(|due| due <= began || now < due)
-                        && !wallet.lots.iter().any(turns)
-                })
+                wallet.is_none_or(|wallet| !turns(wallet, began, now))
             })
     }
 
@@ -276,6 +272,14 @@ impl Draft {
         effects.mark = self.mint.mark();
         Ok(record)
     }
+}
+
+/// Whether something of a wallet falls due or becomes effective after one instant and not after another.
+fn turns(wallet: &Wallet, began: Timestamp, now: Timestamp) -> bool {
+    let passes = |at: Timestamp| began < at && at <= now;
+    let mut lots = wallet.lots.iter();
+    lots.any(|lot| passes(lot.effective_at) || lot.expires_at.is_some_and(passes))
+        || wallet.holds.values().any(|hold| hold.is_active() && passes(hold.expires_at))
 }
 
 /// What a command sees.

@@ -104,6 +104,8 @@ pub(crate) struct Job {
     pub(crate) known: Vec<Known>,
     /// Wallets, lots and holds that were looked for and do not exist.
     pub(crate) absent: Vec<u128>,
+    /// What the views showed before they were looked for. What has been made since is in memory until they show more.
+    pub(crate) absent_at: u64,
 }
 
 impl Job {
@@ -129,6 +131,15 @@ impl Job {
     pub(crate) fn new(ask: Ask, reply: oneshot::Sender<Result<Outcome, Problem>>) -> Self {
         let mut needs = ask.command.needs();
         needs.claims.extend(ask.key.map(|key| key.claim));
-        Self { ask, needs, ticket: Arc::default(), reply, seen: None, known: Vec::new(), absent: Vec::new() }
+        Self {
+            ask,
+            needs,
+            ticket: Arc::default(),
+            reply,
+            seen: None,
+            known: Vec::new(),
+            absent: Vec::new(),
+            absent_at: 0,
+        }
     }
 }

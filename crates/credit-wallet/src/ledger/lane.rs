@@ -53,8 +53,13 @@ impl Lane {
     pub(crate) async fn run(mut self) {
         while let Some(draft) = self.gather().await {
             // Nothing is on its way here: what has landed counts, and one group more is all that may come on top.
-            self.book.wait_for_views().await;
-            self.launch(draft).await;
+            if self.book.is_far_behind() {
+                self.book.wait_for_views().await;
+                // What was decided before the wait may have fallen due in it.
+                self.decide_again(draft.decided);
+            } else {
+                self.launch(draft).await;
+            }
         }
         self.book.lane_ended.send_replace(true);
     }
@@ -82,9 +87,11 @@ impl Lane {
                     tokio::select! {
                         biased;
                         landed = flight.landed() => {
-                            if !self.conclude(landed).await && let Some(lost) = draft.take() {
+                            // What came later goes back first, so that what came before is again in front of it.
+                            if !matches!(landed, Ok(Appended::Appended)) && let Some(lost) = draft.take() {
                                 self.decide_again(lost.decided);
                             }
+                            self.conclude(landed).await;
                             open |= draft.is_none();
                         }
                         taken = self.queue.recv_many(&mut arrived, limit), if has_room => {
@@ -186,10 +193,9 @@ impl Lane {
         self.flight = Some(Flight { effects, group, decided, landing });
     }
 
-    /// Takes the group that was on its way for true and answers, or decides its commands again, or refuses them. Answers
-    /// whether it holds.
-    async fn conclude(&mut self, landed: Result<Appended, StoreError>) -> bool {
-        let Some(flight) = self.flight.take() else { return true };
+    /// Takes the group that was on its way for true and answers, or decides its commands again, or refuses them.
+    async fn conclude(&mut self, landed: Result<Appended, StoreError>) {
+        let Some(flight) = self.flight.take() else { return };
         let jobs = |decided: Vec<(Box<Job>, Verdict)>| decided.into_iter().map(|(job, _)| job);
         match landed {
             Ok(Appended::Appended) => {
@@ -200,7 +206,6 @@ impl Lane {
                 self.book.appended.notify_one();
                 self.book.hurry_views();
                 answer(flight.decided);
-                true
             }
             Ok(Appended::Taken) => {
                 metrics::counter!("credit_ledger_slots_taken_total").increment(1);
@@ -211,12 +216,10 @@ impl Lane {
                         refuse(jobs(flight.decided), &error);
                     }
                 }
-                false
             }
             Err(error) => {
                 self.book.note_damage(&error);
                 refuse(jobs(flight.decided), &error);
-                false
             }
         }
     }

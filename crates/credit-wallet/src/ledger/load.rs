@@ -25,6 +25,7 @@ impl Book {
                 || state.claimed(*claim).is_none()
         };
         job.seen.is_some_and(|seen| seen + 1 >= state.floor())
+            && (job.absent.is_empty() || job.absent_at == state.shown)
             && missing(state, &job.needs, &job.absent).is_empty()
             && job.needs.claims.iter().all(is_told)
     }
@@ -67,6 +68,11 @@ impl Book {
 
     /// Loads the wallets of a command and what belongs to them. What is there already costs a look.
     pub(crate) async fn load_needs(&self, job: &mut Job) -> Result<(), StoreError> {
+        let shown = self.state.read().shown;
+        if job.absent_at != shown {
+            job.absent.clear();
+            job.absent_at = shown;
+        }
         while self.load(&job.needs, &mut job.absent).await? == Loading::Behind {
             self.catch_up().await?;
         }
