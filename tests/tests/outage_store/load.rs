@@ -4,13 +4,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use credit_tests::client::Client;
+use credit_tests::client::{Answer, Client};
 use credit_tests::story::{Owner, audit, purchase, register, unique, wallet};
 use serde_json::{Value, json};
 
 use super::program::Program;
 
-const CALLERS: usize = 6;
+const CALLERS: usize = 5;
 const START: i64 = 1_000_000;
 /// How long a call can take that is made to find out.
 const PROBED_WITHIN: Duration = Duration::from_millis(3500);
@@ -85,7 +85,7 @@ impl<'a> World<'a> {
     fn keep_calling(&self, made: &Mutex<Vec<Made>>, stop: &AtomicBool) {
         while !stop.load(Ordering::Relaxed) {
             let call = self.call(unique("outage-"));
-            let pause = if call.status == 503 { 50 } else { 5 };
+            let pause = if call.status == 503 { 200 } else { 20 };
             made.lock().expect("no panic").push(call);
             std::thread::sleep(Duration::from_millis(pause));
         }
@@ -175,13 +175,30 @@ impl<'a> World<'a> {
         assert!(program.metric("credit_http_requests_total") >= 0.0);
     }
 
+    /// Every call with what its key answers now; many at a time, so that they share groups.
+    fn asked_again(&self, made: Vec<Made>) -> Vec<(Made, Answer)> {
+        let (waiting, asked) = (Mutex::new(made), Mutex::new(Vec::new()));
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| {
+                    loop {
+                        let Some(call) = waiting.lock().expect("no panic").pop() else { return };
+                        let now =
+                            self.app.post_once("/v1/transactions", &call.key, &spend(&self.owner.wallet));
+                        asked.lock().expect("no panic").push((call, now));
+                    }
+                });
+            }
+        });
+        asked.into_inner().expect("no panic")
+    }
+
     /// Every key has one outcome, now and for ever, and the books agree.
     fn agree(&mut self, what: &str, made: Vec<Made>) {
         let (mut answered, mut unknown) = (0, 0);
-        for call in made {
+        for (call, now) in self.asked_again(made) {
             let deadline = Duration::from_secs(14);
             assert!(call.took < deadline, "{what}: {:?} at {:?}: {}", call.took, call.began, call.body);
-            let now = self.app.post_once("/v1/transactions", &call.key, &spend(&self.owner.wallet));
             assert_eq!(now.status, 201, "{what}: {}", now.body);
             self.spent += 1;
             match call.status {

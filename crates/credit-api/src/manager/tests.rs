@@ -217,7 +217,7 @@ async fn a_module_that_fails_again_and_again_is_tried_with_growing_pauses_until_
         assert_eq!(state == ModuleState::Ready, tenth >= 200 && tried() > 6, "{tenth}: {state:?}");
     }
     let pauses: Vec<u64> = std::iter::once(at[0])
-        .chain(at.windows(2).map(|pair| pair[1] - pair[0]))
+        .chain(at.windows(2).map(|pair| pair[1].saturating_sub(pair[0])))
         .map(|pause| pause.as_secs())
         .collect();
     // From one second on, twice as long each time, and never so long that a store that is back is not noticed soon.

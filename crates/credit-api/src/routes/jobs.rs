@@ -69,9 +69,8 @@ pub(super) fn rows(desk: &Arc<Desk>) -> Vec<Route> {
 async fn list(desk: Arc<Desk>, request: Request) -> Result<Reply, Problem> {
     let page = request.page()?;
     let jobs = jobs(&desk)?.list().await?;
-    let is_behind = |job: &JobStatus| {
-        page.after.as_ref().is_none_or(|after| job.name.as_bytes() > after.0.as_slice())
-    };
+    let is_behind =
+        |job: &JobStatus| page.after.as_ref().is_none_or(|after| job.name.as_bytes() > after.0.as_slice());
     let rows = jobs.into_iter().filter(is_behind).map(|job| {
         let position = Position(job.name.as_bytes().to_vec());
         (position, Job::from(job))
@@ -81,7 +80,7 @@ async fn list(desk: Arc<Desk>, request: Request) -> Result<Reply, Problem> {
 }
 
 async fn run(desk: Arc<Desk>, request: Request) -> Result<Reply, Problem> {
-    let status = jobs(&desk)?.run_now(&request.path_text("name")?).await?;
+    let status = jobs(&desk)?.run_now(request.path_text("name")?).await?;
     let status = status.ok_or_else(Problem::not_found)?;
     Ok(Reply::json(202, &Job::from(status)))
 }

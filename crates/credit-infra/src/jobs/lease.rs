@@ -131,7 +131,10 @@ impl Lease {
             change(&mut record);
             let began = Instant::now();
             match record::write(&*self.documents, self.name, *version, &record).await {
-                Ok(()) => return Ok(self.landed(&mut version, record, began)),
+                Ok(()) => {
+                    self.landed(&mut version, record, began);
+                    return Ok(());
+                }
                 Err(CommitError::Store(error @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)))) => {
                     return Err(error.into());
                 }
@@ -142,7 +145,8 @@ impl Lease {
             let kept = record::read(&*self.documents, &[self.name], now).await?.pop();
             match kept {
                 Some(kept) if kept.version == *version + 1 && kept.record == record => {
-                    return Ok(self.landed(&mut version, record, began));
+                    self.landed(&mut version, record, began);
+                    return Ok(());
                 }
                 Some(kept) if kept.record.holder.as_ref() == Some(&self.holder) => *version = kept.version,
                 _ => return Err(self.lose()),

@@ -166,8 +166,7 @@ impl JobRunner {
 
     fn is_free(&self, name: &'static str, kept: &Kept) -> bool {
         let lease = self.parts.settings.lease;
-        self.alone.load(Ordering::Relaxed)
-            || self.sightings.lock().is_free(name, kept, lease, Instant::now())
+        self.alone.load(Ordering::Relaxed) || self.sightings.lock().is_free(name, kept, lease, Instant::now())
     }
 
     /// Runs a job if it is still due and free, and writes down what became of it.

@@ -78,9 +78,9 @@ async fn a_process_that_lost_the_store_stops_before_another_takes_over_and_its_s
     assert!(began.elapsed() >= LEASE / 2, "not before the lease was over: {:?}", began.elapsed());
     assert_eq!(world.job.most_at_once.load(Ordering::SeqCst), 1, "never two at once");
     let steps = world.job.steps.lock().clone();
-    let mut once = steps.clone();
-    once.dedup();
-    assert_eq!(once, (0..10).collect::<Vec<_>>(), "{steps:?}");
+    let mut different = steps.clone();
+    different.dedup();
+    assert_eq!(different, (0..10).collect::<Vec<_>>(), "{steps:?}");
     assert!(steps.len() <= 11, "at most the step whose cursor could not be kept is done again: {steps:?}");
     one.runner.stop().await;
     two.runner.stop().await;

@@ -77,6 +77,7 @@ impl Process {
     pub(crate) fn on(store: &Arc<MemoryDocuments>, ids: &Arc<CountingIds>, jobs: &[Arc<Diary>]) -> Self {
         let clock = Arc::new(TestClock::new());
         let wire = Arc::new(Wire { store: store.clone(), cut: AtomicBool::new(false) });
+        let mut named: Vec<Arc<dyn Job>> = Vec::new();
         let runner = JobRunner::new(JobRunnerParts {
             documents: wire.clone(),
             clock: clock.clone(),
@@ -88,7 +89,10 @@ impl Process {
                 ..JobRunnerSettings::default()
             },
         });
-        runner.register(jobs.iter().map(|job| -> Arc<dyn Job> { job.clone() }).collect());
+        for job in jobs {
+            named.push(job.clone());
+        }
+        runner.register(named);
         Self { runner, clock, wire }
     }
 

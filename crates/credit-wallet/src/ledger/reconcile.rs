@@ -104,13 +104,11 @@ impl Book {
         run: &dyn JobRun,
     ) -> Result<Reconciled, JobError> {
         self.flush().await?;
-        match cursor.and_then(|cursor| cursor.strip_prefix("groups/")) {
-            Some(from) => self.reconcile_groups(from.parse().unwrap_or(1), limit, run).await,
-            None => {
-                let after = cursor.and_then(|cursor| cursor.strip_prefix("wallets/"));
-                self.reconcile_wallets(after, limit, run).await
-            }
+        if let Some(from) = cursor.and_then(|cursor| cursor.strip_prefix("groups/")) {
+            return self.reconcile_groups(from.parse().unwrap_or(1), limit, run).await;
         }
+        let after = cursor.and_then(|cursor| cursor.strip_prefix("wallets/"));
+        self.reconcile_wallets(after, limit, run).await
     }
 
     async fn reconcile_wallets(
