@@ -1,6 +1,7 @@
 //! On MongoDB: a one-node replica set with majority writes and journal, and beside it, on the same server in the same run,
 //! the raw driver doing one transaction per transfer with the same writes (two conditional updates, two entries, a key).
 //!
+//! `bench -- mongo raw one three alone` measures all four parts, as `bench -- mongo` does; name some for only those.
 //! `BENCH_SECONDS` is how long each figure is measured (10), `BENCH_WALLETS` how many wallets there are (1,000).
 
 use std::collections::BTreeMap;
@@ -42,13 +43,27 @@ pub(crate) fn run() -> anyhow::Result<()> {
     println!(
         "durable spends a second on MongoDB, {seconds} s each, server, load and mongod on the same machine"
     );
-    let raw = measure_raw(&mongo, seconds)?;
-    let server = serve(&mongo, ONE)?;
-    eprintln!("preparing wallets …");
-    let wallets = prepare(&server.app(), count);
-    let one = measure_http(&mongo, &server, &wallets, seconds, &raw)?;
-    measure_three(&mongo, server, &wallets, seconds, one)?;
-    measure_alone(&mongo)
+    let parts: Vec<String> = std::env::args().skip(2).collect();
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
+    let mut raw = Raw::default();
+    if wanted("raw") {
+        raw = measure_raw(&mongo, seconds)?;
+    }
+    if wanted("one") || wanted("three") {
+        let server = serve(&mongo, ONE)?;
+        eprintln!("preparing {count} wallets …");
+        let wallets = prepare(&server.app(), count);
+        if wanted("one") {
+            measure_http(&mongo, &server, &wallets, seconds, &raw)?;
+        }
+        if wanted("three") {
+            measure_three(&mongo, server, &wallets, seconds)?;
+        }
+    }
+    if wanted("alone") {
+        measure_alone(&mongo)?;
+    }
+    Ok(())
 }
 
 fn setting(name: &str, usual: u32) -> anyhow::Result<u32> {
@@ -70,7 +85,8 @@ fn serve(mongo: &Mongo, database: &str) -> anyhow::Result<Server> {
     Server::start(&settings)
 }
 
-/// The raw rates: over many accounts and with one hot one, by callers.
+/// The raw rates: over many accounts and with one hot one, by callers; empty if they were not measured.
+#[derive(Default)]
 struct Raw {
     spread: Vec<f64>,
     hot: Vec<f64>,
@@ -99,14 +115,13 @@ fn count(number: u64) -> f64 {
     f64::from(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
-/// Answers the rate at 256 connections over all wallets.
 fn measure_http(
     mongo: &Mongo,
     server: &Server,
     wallets: &[String],
     seconds: u32,
     raw: &Raw,
-) -> anyhow::Result<f64> {
+) -> anyhow::Result<()> {
     println!("\none process, over HTTP");
     println!(
         "{:>12} {:>6} {:>10} {:>9} {:>9} {:>8} {:>11} {:>7} {:>8} {:>13}",
@@ -121,9 +136,8 @@ fn measure_http(
         "lag",
         "trips/spend"
     );
-    let mut at_most = 0.0;
     for (name, list, raw) in [("1,000", wallets, &raw.spread), ("one hot", &wallets[..1], &raw.hot)] {
-        for (connections, raw) in CONNECTIONS.into_iter().zip(raw) {
+        for (place, connections) in CONNECTIONS.into_iter().enumerate() {
             let before = Shown::read(mongo, &[server])?;
             let run = format!("{}-{connections}", list.len());
             let load = wrk::spends(
@@ -141,29 +155,22 @@ fn measure_http(
                 load.rate,
                 load.p50_ms,
                 load.p99_ms,
-                load.rate / raw,
+                raw.get(place).map_or(f64::NAN, |raw| load.rate / raw),
                 shown.groups.records / shown.groups.count.max(1.0),
                 shown.taken,
                 lag(server)?,
                 shown.trips / shown.groups.records.max(1.0),
             );
             println!("{:>12} {}", "", shown.told());
-            if list.len() > 1 {
-                at_most = load.rate;
-            }
         }
     }
-    Ok(at_most)
+    Ok(())
 }
 
 /// Three processes on one book, together at 256 connections, beside one at as many.
-fn measure_three(
-    mongo: &Mongo,
-    first: Server,
-    wallets: &[String],
-    seconds: u32,
-    one: f64,
-) -> anyhow::Result<()> {
+fn measure_three(mongo: &Mongo, first: Server, wallets: &[String], seconds: u32) -> anyhow::Result<()> {
+    let (base, folder, key) = (first.base(), first.folder(), first.api_key());
+    let one = wrk::spends(base, folder, key, wallets, 256, seconds, "beside-three")?.rate;
     let servers = [first, serve(mongo, ONE)?, serve(mongo, ONE)?];
     let before = Shown::read(mongo, &servers.each_ref())?;
     let loads = std::thread::scope(|scope| {
@@ -195,7 +202,7 @@ fn measure_three(
         println!("  process {number}: {:.0} spends/s, p99 {:.1} ms", load.rate, load.p99_ms);
     }
     println!(
-        "  together {together:.0} spends/s, {:.2} of one process; {:.1} records/group, {:.0} slots taken by another, \
+        "  together {together:.0} spends/s, {:.2} of one process just before ({one:.0}); {:.1} records/group, {:.0} slots taken by another, \
          {:.3} round trips/spend",
         together / one,
         shown.groups.records / shown.groups.count.max(1.0),
