@@ -1,13 +1,13 @@
 //! Every module's scenarios on MongoDB.
 
 #[path = "../../crates/credit-api/tests/scenarios/all.rs"]
-mod api;
+mod connection_api;
 #[path = "../../crates/credit-transactions/tests/scenarios/all.rs"]
-mod transactions;
+mod transactions_module;
 #[path = "../../crates/credit-users/tests/scenarios/all.rs"]
-mod users;
+mod user_management;
 #[path = "../../crates/credit-wallet/tests/scenarios/all.rs"]
-mod wallet;
+mod wallet_module;
 
 use std::sync::Arc;
 

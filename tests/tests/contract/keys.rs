@@ -153,7 +153,7 @@ fn every_outcome_sticks_to_its_key_to_the_byte_and_over_a_kill() {
     };
     again(&app);
     let wallets = app.get("/v1/wallets").expect(200).body;
-    std::thread::sleep(Duration::from_millis(3_000));
+    std::thread::sleep(Duration::from_secs(3));
     again(&app); // also of the lot that has expired since
     audit(&server.admin());
     server.kill_and_restart().expect("a server");

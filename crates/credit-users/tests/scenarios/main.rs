@@ -4,8 +4,10 @@
 #[path = "all.rs"]
 mod all;
 
+use std::future::{Ready, ready};
+
 use credit_core::testkit::TestStores;
 
-async fn stores() -> TestStores {
-    TestStores::in_memory()
+fn stores() -> Ready<TestStores> {
+    ready(TestStores::in_memory())
 }

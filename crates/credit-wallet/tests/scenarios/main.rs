@@ -4,12 +4,14 @@
 #[path = "all.rs"]
 mod all;
 
+use std::future::{Ready, ready};
+
 use credit_core::testkit::TestStores;
 
-async fn stores() -> TestStores {
-    TestStores::in_memory()
+fn stores() -> Ready<TestStores> {
+    ready(TestStores::in_memory())
 }
 
-async fn shared_stores() -> TestStores {
-    TestStores::shared_in_memory()
+fn shared_stores() -> Ready<TestStores> {
+    ready(TestStores::shared_in_memory())
 }
