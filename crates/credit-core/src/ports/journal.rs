@@ -41,8 +41,8 @@ pub trait Journal: Send + Sync {
     /// answer is known. An empty slot proves nothing, since the first attempt may still land.
     async fn append(&self, book: BookId, sequence: Sequence, group: Group) -> Result<Appended, StoreError>;
 
-    /// Groups from `from` on in order, without gaps, at most `limit`; empty past the head. Sees every append that
-    /// was answered before.
+    /// Groups from `from` on in order, without gaps: `limit` of them, or fewer if the head comes first; none past the
+    /// head. Sees every append that was answered before.
     async fn read(
         &self,
         book: BookId,

@@ -24,6 +24,9 @@ use super::state::{State, TailGroup};
 use super::sweeper;
 use super::views::{self, BookView};
 
+/// Groups asked for at a time.
+const READ_GROUPS: usize = 64;
+
 /// What the ledger needs.
 pub struct LedgerParts {
     /// Where money is kept.
@@ -213,13 +216,15 @@ impl Book {
         let mut moved = false;
         loop {
             let from = self.state.read().head + 1;
-            let groups = self.parts.journal.read(self.id, from, 64).await?;
-            if groups.is_empty() {
-                return Ok(moved);
-            }
+            let groups = self.parts.journal.read(self.id, from, READ_GROUPS).await?;
+            // Fewer than asked for end at the head: to look again would cost a store over a network as much again.
+            let is_head = groups.len() < READ_GROUPS;
             for (sequence, group) in groups {
                 self.take(sequence, &group.bytes).await?;
                 moved = true;
+            }
+            if is_head {
+                return Ok(moved);
             }
         }
     }
