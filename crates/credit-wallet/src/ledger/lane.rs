@@ -234,6 +234,16 @@ impl Lane {
     }
 }
 
+impl Drop for Lane {
+    /// A fault of ours ends the lane for good: the book says so, and its projector does not wait for the rest.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.book.note_damage(&StoreError::Corrupt("its lane broke off".to_owned()));
+            self.book.lane_ended.send_replace(true);
+        }
+    }
+}
+
 /// Appends a group. While the outcome is unknown, appends the same group again: its slot tells in the end.
 async fn append(book: Arc<Book>, sequence: u64, group: Group) -> Result<Appended, StoreError> {
     let mut pause = Duration::from_millis(20);

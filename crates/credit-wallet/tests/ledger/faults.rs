@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use credit_core::memory::{MemoryDocuments, MemoryJournal};
-use credit_core::{Code, Problem};
+use credit_core::{Code, Problem, WalletId};
+use credit_wallet::domain::{Answer, Command, Desk, Needs};
 use credit_wallet::ledger::{Ask, Book, Outcome};
 use futures_util::future::join_all;
 
@@ -126,6 +127,40 @@ async fn money_goes_on_while_views_cannot_be_written_and_they_catch_up_later() {
     house.verify(&book).await;
     assert_eq!(book.lag(), 0);
     assert_eq!(balance(&book, wallet).await, 950);
+}
+
+/// A command with a fault of ours in it.
+#[derive(Debug)]
+struct Panics;
+
+impl Command for Panics {
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+    fn guarded(&self) -> Option<WalletId> {
+        None
+    }
+    fn decide(&self, _: &mut Desk<'_>) -> Result<Answer, Problem> {
+        panic!("a fault of ours")
+    }
+}
+
+#[tokio::test]
+async fn a_lane_that_breaks_off_breaks_its_book_and_does_not_hold_up_the_shutdown() {
+    let house = House::new();
+    let ledger = house.ledger_on(tokio::runtime::Handle::current());
+    let book = ledger.book(APP).await.expect("the book opens");
+    let wallet = wallet_with(&book, 1, 10).await;
+
+    let broken = book.submit(ask(Panics)).await.expect_err("nobody answers");
+    let after = book.submit(ask(Take::new(wallet, 1))).await.expect_err("nobody decides");
+
+    assert_eq!((broken.code(), after.code()), (Code::OutcomeUnknown, Code::Unavailable));
+    assert!(book.fault().is_some());
+    tokio::time::timeout(Duration::from_secs(5), ledger.shut_down()).await.expect("it ends");
+    let reopened = house.book().await;
+    assert_eq!(balance(&reopened, wallet).await, 10);
+    house.verify(&reopened).await;
 }
 
 #[tokio::test]
