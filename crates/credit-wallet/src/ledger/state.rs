@@ -117,11 +117,15 @@ impl State {
     /// as far as the views show it.
     pub(crate) fn new(
         view: BookView,
-        filters: BTreeMap<u64, Arc<Filter>>,
+        mut filters: BTreeMap<u64, Arc<Filter>>,
         newest: GrowingFilter,
         claims_per_generation: u64,
     ) -> Self {
-        let growing = BTreeMap::from([(view.claims_made / claims_per_generation, newest)]);
+        let newest_generation = view.claims_made / claims_per_generation;
+        let growing = BTreeMap::from([(newest_generation, newest)]);
+        // Another process may have completed it meanwhile. No generation has two filters, or one without any could hide
+        // behind the number of them.
+        filters.split_off(&newest_generation);
         Self {
             head: view.sequence,
             hash: view.hash,
