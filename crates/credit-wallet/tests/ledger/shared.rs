@@ -8,7 +8,7 @@ use credit_core::memory::{MemoryDocuments, MemoryJournal};
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::{Batch, Collection, CommitError, Document, Documents, Query, Row, Write};
 use credit_core::{AppId, Code};
-use credit_wallet::ledger::{LedgerSettings, views};
+use credit_wallet::ledger::{LedgerSettings, rebuild_views, views};
 use futures_util::future::join_all;
 use tokio::sync::watch;
 
@@ -189,4 +189,34 @@ async fn a_refund_is_not_made_again_elsewhere_while_its_views_become_visible() {
         assert_eq!(balance(book, wallet).await, 10);
         house.verify(book).await;
     }
+}
+
+#[tokio::test]
+async fn a_refund_is_not_made_again_after_a_rebuild_that_broke_off() {
+    let documents = Arc::new(InParts::default());
+    let house = House::over(Arc::new(MemoryJournal::shared()), documents.clone());
+    let book = house.book().await;
+    let wallet = wallet_with(&book, 1, 10).await;
+    let spent = posted(&book.submit(ask(Take::new(wallet, 10))).await.expect("ten are there"));
+    book.submit(ask(GiveBack(spent.clone()))).await.expect("it was not refunded yet");
+    book.flush().await.expect("the views are written");
+    documents.held.send_replace(true);
+    let rebuilding = tokio::spawn({
+        let house = house.clone();
+        async move { rebuild_views(&house.journal, &house.documents, APP, &house.settings, |_, _| {}).await }
+    });
+    let is_shown = async |of, id: &str| documents.get(APP, of, id).await.expect("it can be read").is_some();
+    while is_shown(&views::BOOKS, views::BOOK).await || !is_shown(&views::WALLETS, &wallet.to_string()).await
+    {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    rebuilding.abort();
+    documents.held.send_replace(false);
+
+    let after = house.book().await;
+    let again = after.submit(ask(GiveBack(spent))).await.expect_err("it was refunded");
+
+    assert_eq!(again.code(), Code::RefundExceedsOriginal);
+    assert_eq!(balance(&after, wallet).await, 10);
+    house.verify(&after).await;
 }
