@@ -139,7 +139,7 @@ impl Shared {
     }
 
     /// What the server gets of a piece of the client's.
-    fn ask(&self, bytes: &mut Vec<u8>, doomed: &AtomicBool) -> bool {
+    fn ask(&self, bytes: &[u8], doomed: &AtomicBool) -> bool {
         if let Mode::DropAnswer(marks) = self.waited() {
             let found = marks.is_empty() || bytes.windows(marks.len()).any(|window| window == marks);
             doomed.fetch_or(found && !bytes.is_empty(), Ordering::Relaxed);
@@ -148,7 +148,7 @@ impl Shared {
     }
 
     /// What the client gets of a piece of the server's; `false` cuts the connection.
-    fn answer(&self, bytes: &mut Vec<u8>, doomed: &AtomicBool) -> bool {
+    fn answer(&self, bytes: &mut [u8], doomed: &AtomicBool) -> bool {
         match self.waited() {
             Mode::DropAnswer(_) if doomed.load(Ordering::Relaxed) => {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -181,12 +181,11 @@ fn both(from: &TcpStream, to: &TcpStream) -> std::io::Result<(TcpStream, TcpStre
 }
 
 /// Copies until one side ends or `pass` says no; then both are closed.
-fn pump(mut from: TcpStream, mut to: TcpStream, mut pass: impl FnMut(&mut Vec<u8>) -> bool) {
+fn pump(mut from: TcpStream, mut to: TcpStream, mut pass: impl FnMut(&mut [u8]) -> bool) {
     let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let Ok(length) = from.read(&mut buffer) else { break };
-        let mut piece = buffer[..length].to_vec();
-        if length == 0 || !pass(&mut piece) || to.write_all(&piece).is_err() {
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        let piece = &mut buffer[..length];
+        if !pass(piece) || to.write_all(piece).is_err() {
             break;
         }
     }

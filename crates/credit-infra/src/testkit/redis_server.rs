@@ -49,6 +49,10 @@ pub fn shared_url() -> String {
 
 impl RedisServer {
     /// Starts it and waits until it answers.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "it keeps them; a port that was taken meanwhile needs them twice"
+    )]
     pub fn start(options: RedisOptions) -> Self {
         for attempt in 1..=ATTEMPTS {
             let folder = Folder::new("redis");

@@ -14,7 +14,7 @@ fn insert(mongo: &Mongo, node: usize, database: &str, id: i64) -> Result<Value, 
 }
 
 fn count(mongo: &Mongo, node: usize, database: &str) -> Value {
-    mongo.command(node, database, "count", &json!("things"), &json!({})).unwrap()["n"].clone()
+    mongo.command(node, database, "count", &json!("things"), &json!({})).expect("it counts")["n"].clone()
 }
 
 #[test]

@@ -1,5 +1,6 @@
 /// What to start. [`Options::one`] and [`Options::three`] are what most tests want.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each switches something of its own")]
 pub struct Options {
     /// How many nodes.
     pub nodes: usize,
