@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use credit_core::Jobs;
-use credit_infra::randomness::OsSecrets;
 use credit_infra::vault::Vault;
 
 use crate::config::{Settings, Sources, VaultSecret, VaultSource, before_vault, with_vault};
@@ -104,7 +103,7 @@ impl KeyWatch {
                 Some(secret) => with_vault(&sources, secret)?,
                 None => before_vault(&sources)?,
             };
-            let secrets = Secrets::complete(&settings, &OsSecrets)?;
+            let secrets = Secrets::kept(&settings)?;
             Ok::<_, anyhow::Error>((settings, secrets))
         });
         let (settings, secrets) = read.await.context("reading broke off")??;

@@ -93,16 +93,20 @@ impl Secrets {
     /// The given secrets, completed by those of profile `dev`. In profile `prod` every one was given: the
     /// configuration has been judged.
     pub(crate) fn complete(settings: &Settings, source: &dyn SecretSource) -> Result<Self> {
-        let given = Given {
-            token_keys: &settings.auth.token_keys,
-            encryption_keys: &settings.encryption.keys,
-            index_keys: &settings.encryption.index_keys,
-            cursor_key: settings.encryption.cursor_key.as_ref(),
-        };
-        if let Some(whole) = given.whole() {
-            return Ok(whole);
+        let given = Given::of(settings);
+        match given.whole() {
+            Some(whole) => Ok(whole),
+            None => Ok(given.completed_by(DevSecrets::kept_or_made(&settings.data_dir, source)?)),
         }
-        Ok(given.completed_by(DevSecrets::kept_or_made(&settings.data_dir, source)?))
+    }
+
+    /// The same while the service runs: what was made and is gone is not made again.
+    pub(crate) fn kept(settings: &Settings) -> Result<Self> {
+        let given = Given::of(settings);
+        match given.whole() {
+            Some(whole) => Ok(whole),
+            None => Ok(given.completed_by(DevSecrets::there(&settings.data_dir)?)),
+        }
     }
 
     /// New ones that are kept nowhere, for work that keeps nothing either.
@@ -119,7 +123,16 @@ struct Given<'a> {
     cursor_key: Option<&'a KeyMaterial>,
 }
 
-impl Given<'_> {
+impl<'a> Given<'a> {
+    fn of(settings: &'a Settings) -> Self {
+        Self {
+            token_keys: &settings.auth.token_keys,
+            encryption_keys: &settings.encryption.keys,
+            index_keys: &settings.encryption.index_keys,
+            cursor_key: settings.encryption.cursor_key.as_ref(),
+        }
+    }
+
     fn whole(&self) -> Option<Secrets> {
         if [self.token_keys, self.encryption_keys, self.index_keys].iter().any(|keys| keys.is_empty()) {
             return None;
@@ -188,11 +201,15 @@ impl DevSecrets {
                 return Ok(made);
             }
         }
-        // New ones in their place would make what is kept unreadable for ever.
+        Self::there(data_dir)
+    }
+
+    /// Those kept in this directory. New ones in their place would make what is kept unreadable for ever.
+    fn there(data_dir: &Path) -> Result<Self> {
         Self::kept(data_dir).with_context(|| {
             format!(
                 "{} cannot be read; without these secrets what is in the store cannot be opened",
-                path.display()
+                data_dir.join(DEV_SECRETS).display()
             )
         })
     }
@@ -286,6 +303,9 @@ mod tests {
         std::fs::write(&path, "{}").expect("written");
         let refused = Secrets::complete(&settings(home.path(), &[]), &CountingSecrets::default());
         assert!(refused.is_err());
+        let gone = home.path().join("gone");
+        assert!(Secrets::kept(&settings(&gone, &[])).is_err());
+        assert!(!gone.exists(), "none are made while the service runs");
         assert_eq!(std::fs::read_to_string(&path).expect("there"), "{}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use credit_core::ports::tokens::TokenSigner;
 use credit_infra::hashing::HmacKeyedHash;
 use credit_infra::rotating::Rotating;
@@ -73,6 +73,14 @@ impl KeyRing {
         if *now == secrets {
             return Ok(false);
         }
+        for (path, old, new) in [
+            ("encryption.keys", &now.encryption_keys, &secrets.encryption_keys),
+            ("encryption.index_keys", &now.index_keys, &secrets.index_keys),
+        ] {
+            // Everything that is kept would become unreadable or unfindable at once.
+            let has_common = new.iter().any(|key| old.contains(key));
+            ensure!(has_common, "{path} has no key of those in use: put a new key in front of them");
+        }
         let made = Made::of(&secrets, &self.issuer)?;
         self.index.replace(made.index);
         self.cursor.replace(made.cursor);
@@ -85,4 +93,26 @@ impl KeyRing {
 
 fn bytes(keys: &[KeyMaterial]) -> impl Iterator<Item = &[u8; 32]> {
     keys.iter().map(KeyMaterial::bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use credit_infra::randomness::OsSecrets;
+
+    use super::*;
+
+    #[test]
+    fn other_keys_take_their_place_unless_nothing_could_be_opened_with_them() {
+        let first = Secrets::fleeting(&OsSecrets);
+        let ring = KeyRing::new(first.clone(), "us").expect("keys");
+        assert!(!ring.renew(first.clone()).expect("the same"));
+        let mut rotated = Secrets::fleeting(&OsSecrets);
+        let refused = ring.renew(rotated.clone()).expect_err("strangers").to_string();
+        assert!(refused.contains("encryption.keys has no key of those in use"), "{refused}");
+        rotated.encryption_keys.extend(first.encryption_keys);
+        rotated.index_keys.extend(first.index_keys);
+        let before = ring.token_key_ids();
+        assert!(ring.renew(rotated).expect("rotated"));
+        assert_ne!(ring.token_key_ids(), before);
+    }
 }
