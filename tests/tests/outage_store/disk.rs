@@ -13,7 +13,7 @@ fn a_disk_that_is_full_turns_calls_away_and_heals_when_there_is_space() {
     let mut world = World::new(&program);
     for round in ["the disk is full", "the disk is full again"] {
         world.outage(round, || program.limit_files("16384"), || program.limit_files("unlimited"), &|world| {
-            world.is_turned_away(&Expected::soon())
+            world.is_turned_away(&Expected::soon());
         });
     }
     world.is_healthy();

@@ -49,7 +49,7 @@ fn one_that_is_killed_is_noticed_and_found_again() {
     program.wait_for("/health/ready", 200, STARTED_WITHIN);
     let mut world = World::new(&program);
     world.outage("it is killed", || mongo.kill(0), || mongo.restart(0), &|world| {
-        world.is_turned_away(&Expected::after_deadlines())
+        world.is_turned_away(&Expected::after_deadlines());
     });
     world.is_healthy();
 }
@@ -76,7 +76,7 @@ fn one_that_is_stopped_holds_nobody_for_long() {
     program.wait_for("/health/ready", 200, STARTED_WITHIN);
     let mut world = World::new(&program);
     world.outage("it is stopped", || mongo.pause(0), || mongo.resume(0), &|world| {
-        world.is_turned_away(&Expected::after_deadlines())
+        world.is_turned_away(&Expected::after_deadlines());
     });
     world.is_healthy();
 }
