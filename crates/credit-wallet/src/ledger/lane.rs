@@ -140,6 +140,7 @@ impl Lane {
     }
 
     /// Looks up claims and loads what is not in memory. Commands for which that fails are refused.
+    #[expect(clippy::vec_box, reason = "commands are large and move from queue to draft and back")]
     async fn prepare(&self, mut jobs: Vec<Box<Job>>) -> Vec<Box<Job>> {
         let prepared = {
             let mut unprepared: Vec<&mut Job> = {
@@ -161,11 +162,12 @@ impl Lane {
     /// others were faster, the commands are to be decided again.
     async fn launch(&mut self, draft: Draft) {
         let parts = &self.book.parts;
-        if draft.effects.records.is_empty() && parts.journal.is_shared() {
-            if let Err(error) = self.book.catch_up().await {
-                self.book.note_damage(&error);
-                return refuse(draft.decided.into_iter().map(|(job, _)| job), &error);
-            }
+        if draft.effects.records.is_empty()
+            && parts.journal.is_shared()
+            && let Err(error) = self.book.catch_up().await
+        {
+            self.book.note_damage(&error);
+            return refuse(draft.decided.into_iter().map(|(job, _)| job), &error);
         }
         let (head, previous, claims_before) = {
             let state = self.book.state.read();

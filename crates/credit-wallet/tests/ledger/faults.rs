@@ -34,7 +34,7 @@ async fn answers_are_true(seed: u64, shared: bool) {
     let journal = ShakyJournal::new(journal, seed, 0, Duration::ZERO);
     let mut house = House::over(journal.clone(), Arc::new(MemoryDocuments::new()));
     let patient = house.ledger_on(tokio::runtime::Handle::current());
-    let wallet = wallet_with(&*patient.book(APP).await.expect("the book opens"), 1, 60).await;
+    let wallet = wallet_with(&patient.book(APP).await.expect("the book opens"), 1, 60).await;
     patient.shut_down().await;
     house.settings.deadline = Duration::from_millis(40);
     house.settings.group_commands = 4;
