@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Checks what operators get: deploy/, the Dockerfile. Run it by `make ops-check`, which brings the tools.
 
 `check.py filled OVERLAY` says which sample values an overlay still has, or that it has none.
@@ -106,8 +105,38 @@ def guide(rendered):
             yield f"docs/kubernetes.md does not say what to put for {value}"
 
 
-def compose_samples():
-    """One MongoDB, one Redis: images of compose are pinned."""
+def links():
+    """Links of both pages lead somewhere, to the heading too."""
+    for page in ("kubernetes.md", "alerts.md"):
+        for target in re.findall(r"\]\(([^)]+)\)", (ROOT / "docs" / page).read_text()):
+            file, _, heading = target.partition("#")
+            there = ROOT / "docs" / (file or page)
+            if not there.exists():
+                yield f"docs/{page}: {target} leads nowhere"
+                continue
+            titles = re.findall(r"^#+ (.+)$", there.read_text(), re.MULTILINE)
+            anchors = {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
+            if heading and heading not in anchors:
+                yield f"docs/{page}: {target} has no such heading"
+
+
+def context():
+    """What the build reads is let into it by .dockerignore, which keeps everything else out."""
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    if "*" not in lines:
+        yield ".dockerignore does not begin by keeping everything out"
+    inside = [ROOT / line.removeprefix("!") for line in lines if line.startswith("!")]
+    needed = {ROOT / "Cargo.toml", ROOT / "Cargo.lock", *ROOT.glob("crates/*/Cargo.toml"), *ROOT.glob("bin/*/Cargo.toml")}
+    for file in [*ROOT.glob("crates/*/src/**/*.rs"), *ROOT.glob("bin/*/src/**/*.rs")]:
+        for path in re.findall(r'include_(?:str|bytes)!\("([^"]+)"\)', file.read_text()):
+            needed.add((file.parent / path).resolve())
+    for file in sorted(needed):
+        if not any(file == allowed or allowed in file.parents for allowed in inside):
+            yield f"{file.relative_to(ROOT)} is read by the build and kept out by .dockerignore"
+
+
+def compose_rules():
+    """What the schema of compose lets pass."""
     for name, service in yaml.safe_load((ROOT / "deploy/compose/compose.yaml").read_text())["services"].items():
         tag = service["image"].rpartition("/")[2].partition(":")[2]
         if not tag or tag == "latest":
@@ -140,10 +169,10 @@ def main():
     docs = {name: list(yaml.safe_load_all(text)) for name, text in rendered.items()}
     shell = [*ROOT.glob("deploy/**/*.sh")]
 
-    checks = [("Dockerfile", lambda: run(tools / "hadolint", "Dockerfile"))]
+    checks = [("Dockerfile", lambda: run(tools / "hadolint", "Dockerfile")), ("build context", context)]
     checks += [("shell scripts", lambda: run(tools / "shellcheck", *shell))]
     checks += [("compose schema", lambda: run(tools / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", "deploy/compose/compose.yaml"))]
-    checks += [("compose rules", compose_samples), ("compose configuration", lambda: compose_configs(server))]
+    checks += [("compose rules", compose_rules), ("compose configuration", lambda: compose_configs(server))]
     for name in ENVIRONMENTS:
         checks += [(f"{name}: schemas", lambda name=name: schemas(rendered[name]))]
         checks += [(f"{name}: rules", lambda name=name: rules.faults(docs[name]))]
@@ -152,7 +181,7 @@ def main():
     checks += [("every rule can fail", lambda: rules_test.blind(docs))]
     checks += [("alert rules", lambda: run(promtool(), "check", "rules", "deploy/monitoring/rules.yaml"))]
     checks += [("alert cases", lambda: run(promtool(), "test", "rules", "deploy/monitoring/rules.test.yaml"))]
-    checks += [("monitoring", monitoring), ("guide", lambda: guide(rendered))]
+    checks += [("monitoring", monitoring), ("guide", lambda: guide(rendered)), ("links", links)]
 
     failed = 0
     for name, check in checks:
