@@ -14,8 +14,8 @@ use credit_tests::server::{Server, binary};
 use parking_lot::RwLock;
 use serde_json::{Value, json};
 
-/// `CREDIT_TEST_ROTATIONS` asks for more.
-const ROUNDS: u64 = 3;
+/// `CREDIT_TEST_ROTATIONS` asks for more or less.
+const ROUNDS: u64 = 10;
 const USERS: usize = 120;
 const WORKERS: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(20);
