@@ -228,7 +228,8 @@ pub fn unlisted_collections(house: &House) -> Vec<String> {
     ];
     let listed: Vec<&str> = lists.concat().iter().map(|collection| collection.name).collect();
     let mut found = Vec::new();
-    for (path, text) in house.rust_files().filter(|(path, _)| !path.contains("/test")) {
+    let is_shipped = |path: &str| !path.contains("/test") && !path.contains("/examples/");
+    for (path, text) in house.rust_files().filter(|(path, _)| is_shipped(path)) {
         // Only those of the code: what stands below its tests is theirs.
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         for declared in code.split(": Collection =").skip(1) {
