@@ -35,13 +35,13 @@ const LONGEST_DATABASE_NAME: usize = 63;
 /// Where `MongoDB` is can be right, and is said if it is the store.
 pub(super) fn judge(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
     match judged.get(URI).and_then(|kept| kept.setting.as_ref()) {
-        Some(Setting::Secret(uri)) => {
-            if !SCHEMES.iter().any(|scheme| uri.expose_secret().starts_with(scheme)) {
-                let complaint = "is no connection string; it begins with mongodb:// or mongodb+srv://";
-                faults.push(Fault::new(URI, origin(judged, URI), complaint));
-            }
+        Some(Setting::Secret(uri))
+            if !SCHEMES.iter().any(|scheme| uri.expose_secret().starts_with(scheme)) =>
+        {
+            let complaint = "is no connection string; it begins with mongodb:// or mongodb+srv://";
+            faults.push(Fault::new(URI, origin(judged, URI), complaint));
         }
-        // One that was given and is wrong has been complained of.
+        // One that is good, or that was given and has been complained of.
         _ if origin(judged, URI).is_some() => {}
         _ if text(judged, "store.backend") == Some("mongodb") => {
             let complaint = "is missing; store.backend mongodb takes the connection string of a replica set or of a \

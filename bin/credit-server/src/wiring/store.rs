@@ -31,7 +31,7 @@ enum Held {
     Memory,
     /// Until it is closed.
     Embedded(Mutex<Option<Arc<EmbeddedStore>>>),
-    Mongodb(Remote),
+    Mongodb(Box<Remote>),
 }
 
 /// Opens the embedded store in `data_dir`; nobody else has it then.
@@ -60,7 +60,7 @@ impl Keeper {
             (Store::Embedded, _) => Ok(Self::embedded(open_embedded(settings)?)),
             (Store::Mongodb, Some(named)) => {
                 let remote = Remote::new(named.clone());
-                Ok(Self { ports: remote.ports(), held: Held::Mongodb(remote) })
+                Ok(Self { ports: remote.ports(), held: Held::Mongodb(Box::new(remote)) })
             }
             (Store::Mongodb, None) => Err(anyhow!("store.mongodb.uri is missing").into()),
         }
