@@ -165,7 +165,7 @@ impl State {
             let version = self.secrets.lock().get(path).map_or(0, |(version, _)| *version);
             let written = json!({"created_time": FAR_AWAY, "custom_metadata": null, "deletion_time": "",
                 "destroyed": false, "version": version});
-            return data(if has_versions { written } else { Value::Null });
+            return data(if has_versions { &written } else { &Value::Null });
         }
         let secrets = self.secrets.lock();
         let Some((version, secret)) = secrets.get(path) else {
@@ -173,9 +173,9 @@ impl State {
         };
         let secret = if mood == Mood::Nonsense { json!([1, 2, 3]) } else { secret.clone() };
         if !has_versions {
-            return data(secret);
+            return data(&secret);
         }
-        data(json!({"data": secret, "metadata": {"created_time": FAR_AWAY, "custom_metadata": null,
+        data(&json!({"data": secret, "metadata": {"created_time": FAR_AWAY, "custom_metadata": null,
             "deletion_time": "", "destroyed": false, "version": version}}))
     }
 }
@@ -188,8 +188,8 @@ fn errors(status: u16, error: &str) -> Answer {
     Answer::Json(status, json!({"errors": [error]}))
 }
 
-fn data(data: Value) -> Answer {
-    Answer::Json(200, around(&data, &Value::Null))
+fn data(data: &Value) -> Answer {
+    Answer::Json(200, around(data, &Value::Null))
 }
 
 fn auth(token: &str, lease: u64) -> Answer {
@@ -207,7 +207,7 @@ fn around(data: &Value, auth: &Value) -> Value {
 
 fn lookup(token: &str, ends: Option<Instant>) -> Answer {
     let ttl = ends.map_or(0, |ends| ends.saturating_duration_since(Instant::now()).as_secs().max(1));
-    data(json!({"accessor": "accessor", "creation_time": 1_523_979_354, "creation_ttl": ttl,
+    data(&json!({"accessor": "accessor", "creation_time": 1_523_979_354, "creation_ttl": ttl,
         "display_name": "token", "entity_id": "", "expire_time": null, "explicit_max_ttl": 0, "id": token,
         "identity_policies": [], "issue_time": FAR_AWAY, "meta": {}, "num_uses": 0, "orphan": true,
         "path": "auth/token/create", "policies": ["credit"], "renewable": ends.is_some(), "ttl": ttl,
