@@ -134,7 +134,9 @@ async fn an_import_takes_the_keys_of_what_was_there_away() {
     fill(&*from.documents()).await;
     let documents = everything(&from, &THINGS).await;
     let mut bare = documents.clone();
-    bare.iter_mut().for_each(|document| document.keys.clear());
+    for document in &mut bare {
+        document.keys.clear();
+    }
     let stores: [(&dyn Transfer, _); 2] =
         [(&mongodb, mongodb.documents()), (&embedded, embedded.documents())];
     for (store, port) in stores {
