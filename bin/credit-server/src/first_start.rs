@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use credit_api::NewKey;
 use credit_api::front_door::Authenticator;
-use credit_core::{Code, Problem, Scope};
 use credit_core::ports::keys::SecretSource;
+use credit_core::{Code, Problem, Scope};
 use credit_infra::randomness::OsSecrets;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -140,11 +140,7 @@ fn generated() -> SecretString {
 fn one_more() -> (String, String, SecretString) {
     let [a, b, c, d, ..] = *OsSecrets.secret();
     let suffix = format!("{:08x}", u32::from_be_bytes([a, b, c, d]));
-    (
-        format!("{DEV_USERNAME}-{suffix}"),
-        format!("{DEV_USERNAME}-{suffix}@localhost.example"),
-        generated(),
-    )
+    (format!("{DEV_USERNAME}-{suffix}"), format!("{DEV_USERNAME}-{suffix}@localhost.example"), generated())
 }
 
 /// The API key of the last start if it still opens the door, else a new one.

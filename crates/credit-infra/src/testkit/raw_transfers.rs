@@ -59,13 +59,8 @@ async fn run(
     let client = Client::with_uri_str(uri).await?;
     let database = client.database(database);
     prepare(&database, accounts).await?;
-    let bench = Arc::new(Bench {
-        database,
-        accounts,
-        hot,
-        numbers: AtomicU64::new(0),
-        retries: AtomicU64::new(0),
-    });
+    let bench =
+        Arc::new(Bench { database, accounts, hot, numbers: AtomicU64::new(0), retries: AtomicU64::new(0) });
     let begun = Instant::now();
     let mut tasks = Vec::new();
     for caller in 0..callers {
