@@ -1,8 +1,8 @@
 //! Puts the house together: adapters behind the ports, modules over them, one door in front.
 
 mod adapters;
-mod guards;
 pub(crate) mod collections;
+mod guards;
 mod keys;
 mod late;
 pub(crate) mod mongodb;
@@ -34,8 +34,8 @@ pub(crate) use self::late::Ports;
 use self::runtime::LedgerRuntime;
 use self::shared::Shared;
 use self::store::Keeper;
-use self::vault_probe::VaultProbe;
 pub(crate) use self::store::open_embedded;
+use self::vault_probe::VaultProbe;
 use crate::config::{Auth, Cache, Settings};
 use crate::exit::{Exit, Failure};
 use crate::secrets::Secrets;

@@ -161,7 +161,12 @@ impl Batch {
                 let is_view = matches!(write, Write::Put { .. });
                 for (index, _) in keys {
                     let index = collection.declared_index(index);
-                    assert!(!(is_view && index.unique), "a view has a key in {}.{}", collection.name, index.name);
+                    assert!(
+                        !(is_view && index.unique),
+                        "a view has a key in {}.{}",
+                        collection.name,
+                        index.name
+                    );
                 }
             }
         }
