@@ -26,6 +26,9 @@ pub(crate) struct Lane {
     waiting: VecDeque<Box<Job>>,
     /// The group on its way.
     flight: Option<Flight>,
+    /// What callers get whose group has landed: they are told once the next group is on its way, so that the disk does not
+    /// wait for it.
+    owed: Vec<(Box<Job>, Verdict)>,
 }
 
 /// A group on its way, with the commands that wait for it.
@@ -46,7 +49,7 @@ impl Flight {
 
 impl Lane {
     pub(crate) fn new(book: Arc<Book>, queue: mpsc::Receiver<Box<Job>>) -> Self {
-        Self { book, queue, waiting: VecDeque::new(), flight: None }
+        Self { book, queue, waiting: VecDeque::new(), flight: None, owed: Vec::new() }
     }
 
     /// Works until the queue is closed and empty.
@@ -54,11 +57,13 @@ impl Lane {
         while let Some(draft) = self.gather().await {
             // Nothing is on its way here: what has landed counts, and one group more is all that may come on top.
             if self.book.is_far_behind() {
+                self.pay();
                 self.book.wait_for_views().await;
                 // What was decided before the wait may have fallen due in it.
                 self.decide_again(draft.decided);
             } else {
                 self.launch(draft).await;
+                self.pay();
             }
         }
         self.book.lane_ended.send_replace(true);
@@ -92,7 +97,11 @@ impl Lane {
                                 self.decide_again(lost.decided);
                             }
                             self.conclude(landed).await;
-                            open |= draft.is_none();
+                            if draft.is_some() {
+                                return draft;
+                            }
+                            self.pay();
+                            open = true;
                         }
                         taken = self.queue.recv_many(&mut arrived, limit), if has_room => {
                             open = taken > 0; // a closed queue gives nothing more
@@ -161,14 +170,14 @@ impl Lane {
     /// Makes a draft true: sends its group on its way, or, without one, makes sure that it was decided at the head. If
     /// others were faster, the commands are to be decided again.
     async fn launch(&mut self, draft: Draft) {
-        let parts = &self.book.parts;
-        if draft.effects.records.is_empty()
-            && parts.journal.is_shared()
-            && let Err(error) = self.book.catch_up().await
-        {
-            self.book.note_damage(&error);
-            return refuse(draft.decided.into_iter().map(|(job, _)| job), &error);
+        if draft.effects.records.is_empty() && self.book.parts.journal.is_shared() {
+            self.pay();
+            if let Err(error) = self.book.catch_up().await {
+                self.book.note_damage(&error);
+                return refuse(draft.decided.into_iter().map(|(job, _)| job), &error);
+            }
         }
+        let parts = &self.book.parts;
         let (head, previous, claims_before) = {
             let state = self.book.state.read();
             (state.head, state.hash, state.claims_made)
@@ -207,7 +216,7 @@ impl Lane {
                 self.book.state.write().commit(flight.group, wallets);
                 self.book.appended.notify_one();
                 self.book.hurry_views();
-                answer(flight.decided);
+                self.owed = flight.decided;
             }
             Ok(Appended::Taken) => {
                 metrics::counter!("credit_ledger_slots_taken_total").increment(1);
@@ -224,6 +233,11 @@ impl Lane {
                 refuse(jobs(flight.decided), &error);
             }
         }
+    }
+
+    /// Tells the callers whose group has landed.
+    fn pay(&mut self) {
+        answer(std::mem::take(&mut self.owed));
     }
 
     /// Puts commands back, before those that came later.
