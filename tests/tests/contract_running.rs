@@ -95,7 +95,8 @@ fn profile_prod_names_every_secret_that_it_misses() {
     for arguments in [["config", "check"].as_slice(), &["serve"]] {
         let refused = run(folder.path(), arguments, &[("CREDIT_PROFILE", "prod")]);
         assert_eq!(refused.status.code(), Some(3));
-        for named in ["auth.token_keys", "encryption.keys", "encryption.index_keys", "encryption.cursor_key"] {
+        for named in ["auth.token_keys", "encryption.keys", "encryption.index_keys", "encryption.cursor_key"]
+        {
             assert!(said(&refused).contains(named), "{}", said(&refused));
         }
     }

@@ -8,12 +8,12 @@ pub mod passwords;
 pub mod rotating;
 pub mod sealing;
 pub mod tokens;
-pub mod vault;
 pub mod transfer;
+pub mod vault;
 
+pub mod jobs;
 pub mod limits;
 pub mod redis;
-pub mod jobs;
 pub mod resilience;
 
 pub mod clock;
