@@ -176,16 +176,24 @@ impl<'a> World<'a> {
         assert!(program.metric("credit_http_requests_total") >= 0.0);
     }
 
-    /// Every call with what its key answers now; many at a time, so that they share groups.
+    /// Every call with what its key answers now; many at a time, so that they share groups. A breaker that has just closed
+    /// may turn once more while the last slow answers come in: then the key is asked again, within the ten seconds that
+    /// recovery may take.
     fn asked_again(&self, made: Vec<Made>) -> Vec<(Made, Answer)> {
         let (waiting, asked) = (Mutex::new(made), Mutex::new(Vec::new()));
+        let healed = Instant::now();
         std::thread::scope(|scope| {
             for _ in 0..16 {
                 scope.spawn(|| {
                     loop {
                         let Some(call) = waiting.lock().expect("no panic").pop() else { return };
-                        let now =
-                            self.app.post_once("/v1/transactions", &call.key, &spend(&self.owner.wallet));
+                        let ask =
+                            || self.app.post_once("/v1/transactions", &call.key, &spend(&self.owner.wallet));
+                        let mut now = ask();
+                        while now.status == 503 && healed.elapsed() < Duration::from_secs(10) {
+                            std::thread::sleep(Duration::from_millis(200));
+                            now = ask();
+                        }
                         asked.lock().expect("no panic").push((call, now));
                     }
                 });
