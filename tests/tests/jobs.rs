@@ -53,7 +53,8 @@ fn jobs_run_by_themselves_and_when_an_admin_says_so_and_tell_what_they_did() {
     let admin = server.admin();
     let kept = job(&admin, "key_reencryption");
     assert_eq!(kept["last_run"]["finished_at"], after["last_run"]["finished_at"]);
-    admin.call("POST", "/v1/jobs/reconciliation/run", &[], None).expect("an answer").expect(202);
+    let asked = admin.call("POST", "/v1/jobs/reconciliation/run", &[], None).expect("an answer");
+    assert_eq!(asked.status, 202, "{}", asked.body);
     let again = until(&admin, "reconciliation", |job| {
         job["last_run"]["finished_at"].as_str() > kept["last_run"]["finished_at"].as_str()
     });
@@ -68,7 +69,8 @@ fn what_expires_is_posted_within_a_minute_by_the_job() {
     let owner = register(&app);
     let soon = SystemClock::new().now().plus_seconds(3).to_string();
     let body = json!({"type": "grant", "wallet_id": owner.wallet, "amount": 7, "expires_at": soon});
-    app.post_once("/v1/transactions", "expires-soon", &body).expect(201);
+    let granted = app.post_once("/v1/transactions", "expires-soon", &body);
+    assert_eq!(granted.status, 201, "{}", granted.body);
     let began = Instant::now();
     loop {
         let entries = app.get(&format!("/v1/wallets/{}/entries", owner.wallet)).expect(200).json();

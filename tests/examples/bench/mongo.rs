@@ -66,6 +66,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[expect(clippy::disallowed_methods, reason = "a benchmark has no configuration but its environment")]
 fn setting(name: &str, usual: u32) -> anyhow::Result<u32> {
     match std::env::var(name) {
         Ok(text) => text.parse().with_context(|| format!("{name} is no number")),
