@@ -175,8 +175,7 @@ async fn nothing_that_is_printed_holds_a_secret() {
     for mood in [Mood::Nonsense, Mood::Forbidden, Mood::Sealed, Mood::Garbage] {
         fake.set_mood(mood);
         let trouble = vault.read().await.expect_err("wrong");
-        printed += &trouble.to_string();
-        printed += &format!("{trouble:?}");
+        printed = format!("{printed} {trouble} {trouble:?}");
     }
     for secret in ["hunter2", SECRET_ID, "hvs."] {
         assert!(!printed.contains(secret), "{secret}: {printed}");
