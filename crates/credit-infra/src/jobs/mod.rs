@@ -1,7 +1,7 @@
 //! Background jobs: who runs them and when, with `apalis` as the queue within the process.
 //!
 //! Once a second the runner looks which jobs are due and free and queues them. A worker takes the lease of a job
-//! ([`lease`]), runs it, and writes down what became of it. Every process of a deployment does so; the lease in the
+//! (`lease`), runs it, and writes down what became of it. Every process of a deployment does so; the lease in the
 //! document store sees to it that a job runs once at a time.
 
 mod lease;
