@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use credit_core::AppId;
 use credit_core::ports::documents::Collection;
 use credit_infra::clock::SystemClock;
@@ -171,7 +171,11 @@ fn measure_http(
 /// Three processes on one book, together at 256 connections, beside one at as many.
 fn measure_three(mongo: &Mongo, first: Server, wallets: &[String], seconds: u32) -> anyhow::Result<()> {
     let (base, folder, key) = (first.base(), first.folder(), first.api_key());
+    // Neither inherits what the views owe to the one before.
+    wait_for_views(&first)?;
     let one = wrk::spends(base, folder, key, wallets, 256, seconds, "beside-three")?.rate;
+    let owed = lag(&first)?;
+    wait_for_views(&first)?;
     let servers = [first, serve(mongo, ONE)?, serve(mongo, ONE)?];
     let before = Shown::read(mongo, &servers.each_ref())?;
     let loads = std::thread::scope(|scope| {
@@ -197,6 +201,7 @@ fn measure_three(mongo: &Mongo, first: Server, wallets: &[String], seconds: u32)
         runs.into_iter().map(|run| run.join().expect("a load")).collect::<anyhow::Result<Vec<_>>>()
     })?;
     let shown = Shown::read(mongo, &servers.each_ref())?.since(&before);
+    let lags = servers.iter().map(lag).collect::<anyhow::Result<Vec<_>>>()?;
     let together: f64 = loads.iter().map(|load| load.rate).sum();
     println!("\nthree processes on one book, 256 connections together");
     for (number, load) in loads.iter().enumerate() {
@@ -210,6 +215,18 @@ fn measure_three(mongo: &Mongo, first: Server, wallets: &[String], seconds: u32)
         shown.taken,
         shown.trips / shown.groups.records.max(1.0),
     );
+    println!("  views behind at the end: {owed:.0} records with one, {lags:.0?} with three");
+    println!("  {}", shown.told());
+    Ok(())
+}
+
+/// Waits until the views show everything.
+fn wait_for_views(server: &Server) -> anyhow::Result<()> {
+    let began = Instant::now();
+    while lag(server)? > 0.0 {
+        ensure!(began.elapsed() < Duration::from_secs(120), "the views do not come to the head");
+        std::thread::sleep(Duration::from_millis(200));
+    }
     Ok(())
 }
 

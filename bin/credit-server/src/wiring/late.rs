@@ -98,6 +98,15 @@ impl Journal for Late {
         self.ports()?.journal.read(book, from, limit).await
     }
 
+    async fn read_known(
+        &self,
+        book: BookId,
+        from: Sequence,
+        limit: usize,
+    ) -> Result<Vec<(Sequence, Group)>, StoreError> {
+        self.ports()?.journal.read_known(book, from, limit).await
+    }
+
     async fn head(&self, book: BookId) -> Result<Sequence, StoreError> {
         self.ports()?.journal.head(book).await
     }

@@ -58,6 +58,15 @@ impl Journal for MemoryJournal {
         Ok((from..).zip(groups.iter().skip(place_of(from)).take(limit).cloned()).collect())
     }
 
+    async fn read_known(
+        &self,
+        book: BookId,
+        from: Sequence,
+        limit: usize,
+    ) -> Result<Vec<(Sequence, Group)>, StoreError> {
+        self.read(book, from, limit).await
+    }
+
     async fn head(&self, book: BookId) -> Result<Sequence, StoreError> {
         Ok(self.books.lock().get(&book).map_or(0, head_of))
     }

@@ -50,6 +50,15 @@ pub trait Journal: Send + Sync {
         limit: usize,
     ) -> Result<Vec<(Sequence, Group)>, StoreError>;
 
+    /// The same without proof of the head, which may cost a store over a network a write: what others appended last may be
+    /// missing. Enough for who knows that a slot is filled, and for who appends next and is told by the slot.
+    async fn read_known(
+        &self,
+        book: BookId,
+        from: Sequence,
+        limit: usize,
+    ) -> Result<Vec<(Sequence, Group)>, StoreError>;
+
     /// The last filled slot, 0 for an empty book. Sees every append that was answered before.
     async fn head(&self, book: BookId) -> Result<Sequence, StoreError>;
 

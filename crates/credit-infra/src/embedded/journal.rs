@@ -161,6 +161,15 @@ impl Journal for EmbeddedJournal {
         Ok(read)
     }
 
+    async fn read_known(
+        &self,
+        book: BookId,
+        from: Sequence,
+        limit: usize,
+    ) -> Result<Vec<(Sequence, Group)>, StoreError> {
+        self.read(book, from, limit).await
+    }
+
     async fn head(&self, book: BookId) -> Result<Sequence, StoreError> {
         self.file.failure().check()?;
         Ok(self.heads.get(book))

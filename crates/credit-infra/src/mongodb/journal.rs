@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use credit_core::ports::StoreError;
 use credit_core::ports::journal::{Appended, BookId, Group, Journal, Sequence};
-use mongodb::bson::{RawDocument, RawDocumentBuf, doc, rawdoc};
+use mongodb::bson::{RawDocument, RawDocumentBuf, Timestamp, doc, rawdoc};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -24,6 +24,9 @@ use super::link::Link;
 /// The most bytes of one group. The server refuses documents over 16 MiB; the ledger closes a group once it has 8 MiB.
 pub(super) const GROUP_BYTES: usize = 12 << 20;
 
+/// How many groups are read from a slot on that another has taken.
+const TAKEN_GROUPS: usize = 16;
+
 /// The most groups asked for at a time.
 const READ_GROUPS: usize = 1024;
 
@@ -33,11 +36,13 @@ pub(super) struct MongoJournal {
     fences: Arc<Fences>,
     /// Slots that are known to be filled, at least up to here: who appends behind that leaves no gap.
     filled: Mutex<HashMap<BookId, Sequence>>,
+    /// What was in a slot that another had taken, and behind it: whoever lost it asks for that next.
+    taken: Mutex<HashMap<BookId, Vec<(Sequence, Group)>>>,
 }
 
 impl MongoJournal {
     pub(super) fn new(link: Link) -> Self {
-        Self { fences: Fences::new(link.clone()), link, filled: Mutex::default() }
+        Self { fences: Fences::new(link.clone()), link, filled: Mutex::default(), taken: Mutex::default() }
     }
 
     fn note_filled(&self, book: BookId, sequence: Sequence) {
@@ -84,12 +89,15 @@ impl MongoJournal {
         let limit = Instant::now() + self.link.deadline;
         let mut pause = Duration::from_millis(2);
         loop {
-            let why = match self.holder(book, sequence).await {
-                Ok(Some(holder)) => {
-                    self.note_filled(book, sequence);
-                    return Ok(if holder == id { Appended::Appended } else { Appended::Taken });
+            let why = match self.groups(book, sequence, TAKEN_GROUPS, false).await {
+                Ok(groups) if !groups.is_empty() => {
+                    if groups[0].1.id == id {
+                        return Ok(Appended::Appended);
+                    }
+                    self.taken.lock().insert(book, groups);
+                    return Ok(Appended::Taken);
                 }
-                Ok(None) => "a majority does not have the group in this slot yet".to_owned(),
+                Ok(_) => "a majority does not have the group in this slot yet".to_owned(),
                 Err(StoreError::Unavailable(why)) => why,
                 Err(error) => return Err(error),
             };
@@ -101,19 +109,21 @@ impl MongoJournal {
         }
     }
 
-    /// The documents of a range of slots, newest first if `backwards`.
+    /// The documents of a range of slots, newest first if `backwards`, as they are behind `proof`.
     async fn find(
         &self,
         book: BookId,
         from: Sequence,
         limit: usize,
         backwards: bool,
+        proof: Option<Timestamp>,
     ) -> Result<Vec<RawDocumentBuf>, StoreError> {
-        let proof = self.fences.prove(book).await?;
         let link = self.link.clone();
         let call = async move {
             let mut session = link.session().await?;
-            session.advance_operation_time(proof);
+            if let Some(proof) = proof {
+                session.advance_operation_time(proof);
+            }
             let projection = if backwards {
                 doc! {"_id": 1}
             } else {
@@ -137,6 +147,42 @@ impl MongoJournal {
             Ok(found)
         };
         self.link.call(call).await.map_err(Failed::read)
+    }
+
+    /// Groups from `from` on; up to the head if they are `proven`.
+    async fn groups(
+        &self,
+        book: BookId,
+        from: Sequence,
+        limit: usize,
+        proven: bool,
+    ) -> Result<Vec<(Sequence, Group)>, StoreError> {
+        let mut groups = Vec::new();
+        let mut next = from.max(1);
+        while groups.len() < limit && i64::try_from(next).is_ok() {
+            let count = (limit - groups.len()).min(READ_GROUPS);
+            let found = {
+                let proof = if proven { Some(self.fences.prove(book).await?) } else { None };
+                self.find(book, next, count, false, proof).await?
+            };
+            // Fewer than asked for is the end: the cursor was read to its end.
+            let is_last = found.len() < count;
+            for document in found {
+                let (sequence, group) = read_group(&document)?;
+                if sequence != next {
+                    return Err(StoreError::Corrupt(format!("slot {next} of book {book} is missing")));
+                }
+                groups.push((sequence, group));
+                next += 1;
+            }
+            if is_last {
+                break;
+            }
+        }
+        if !groups.is_empty() {
+            self.note_filled(book, next - 1);
+        }
+        Ok(groups)
     }
 }
 
@@ -178,33 +224,28 @@ impl Journal for MongoJournal {
         from: Sequence,
         limit: usize,
     ) -> Result<Vec<(Sequence, Group)>, StoreError> {
-        let mut groups = Vec::new();
-        let mut next = from.max(1);
-        while groups.len() < limit && i64::try_from(next).is_ok() {
-            let count = (limit - groups.len()).min(READ_GROUPS);
-            let found = self.find(book, next, count, false).await?;
-            // Fewer than asked for is the end: the cursor was read to its end.
-            let is_last = found.len() < count;
-            for document in found {
-                let (sequence, group) = read_group(&document)?;
-                if sequence != next {
-                    return Err(StoreError::Corrupt(format!("slot {next} of book {book} is missing")));
-                }
-                groups.push((sequence, group));
-                next += 1;
+        self.groups(book, from, limit, true).await
+    }
+
+    async fn read_known(
+        &self,
+        book: BookId,
+        from: Sequence,
+        limit: usize,
+    ) -> Result<Vec<(Sequence, Group)>, StoreError> {
+        let kept = self.taken.lock().remove(&book);
+        match kept.filter(|groups| groups.first().is_some_and(|(sequence, _)| *sequence == from)) {
+            Some(mut groups) => {
+                groups.truncate(limit);
+                Ok(groups)
             }
-            if is_last {
-                break;
-            }
+            None => self.groups(book, from, limit, false).await,
         }
-        if !groups.is_empty() {
-            self.note_filled(book, next - 1);
-        }
-        Ok(groups)
     }
 
     async fn head(&self, book: BookId) -> Result<Sequence, StoreError> {
-        let found = self.find(book, 1, 1, true).await?;
+        let proof = self.fences.prove(book).await?;
+        let found = self.find(book, 1, 1, true, Some(proof)).await?;
         let head =
             found.first().map_or(Ok(0), |document| read_slot(document).map(|(_, sequence)| sequence))?;
         self.note_filled(book, head);

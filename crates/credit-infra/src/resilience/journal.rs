@@ -37,6 +37,15 @@ impl Journal for GuardedJournal {
         self.guard.read(|| self.inner.read(book, from, limit)).await
     }
 
+    async fn read_known(
+        &self,
+        book: BookId,
+        from: Sequence,
+        limit: usize,
+    ) -> Result<Vec<(Sequence, Group)>, StoreError> {
+        self.guard.read(|| self.inner.read_known(book, from, limit)).await
+    }
+
     async fn head(&self, book: BookId) -> Result<Sequence, StoreError> {
         self.guard.read(|| self.inner.head(book)).await
     }

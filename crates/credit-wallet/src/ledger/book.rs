@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use credit_core::ports::StoreError;
@@ -122,12 +123,14 @@ pub struct Book {
     pub(crate) state: RwLock<State>,
     /// Looks of readers at what others have appended.
     pub(crate) refreshes: Refreshes,
-    /// The lane has appended.
+    /// There are groups that the views may not show.
     pub(crate) appended: Notify,
     /// Somebody waits for the views.
     pub(crate) urgent: Notify,
     /// Up to which group the views show everything.
     pub(crate) shown: watch::Sender<u64>,
+    /// Up to which group somebody waits for them.
+    pub(crate) wanted: AtomicU64,
     /// Why the book takes no more commands, once an invariant or the store has broken.
     pub(crate) broken: RwLock<Option<String>>,
     queue: Mutex<Option<mpsc::Sender<Box<Job>>>>,
@@ -156,6 +159,7 @@ impl Book {
             shown: watch::Sender::new(state.shown),
             state: RwLock::new(state),
             refreshes: Refreshes::default(),
+            wanted: AtomicU64::new(0),
             appended: Notify::new(),
             urgent: Notify::new(),
             broken: RwLock::default(),
@@ -211,12 +215,30 @@ impl Book {
         }
     }
 
-    /// Applies the groups that others have appended since. Answers whether there were any.
+    /// Applies the groups that others have appended since, up to the head. Answers whether there were any.
     pub(crate) async fn catch_up(&self) -> Result<bool, StoreError> {
-        let mut moved = false;
+        self.apply_from(true).await
+    }
+
+    /// Applies the groups of others up to a slot that is known to be filled, and what is known beyond it. That need not be
+    /// the head: whoever appends next is told by the slot.
+    pub(crate) async fn follow(&self, filled: u64) -> Result<(), StoreError> {
+        self.apply_from(false).await?;
+        if self.state.read().head < filled {
+            self.catch_up().await?;
+        }
+        Ok(())
+    }
+
+    async fn apply_from(&self, proven: bool) -> Result<bool, StoreError> {
+        let (journal, mut moved) = (&self.parts.journal, false);
         loop {
             let from = self.state.read().head + 1;
-            let groups = self.parts.journal.read(self.id, from, READ_GROUPS).await?;
+            let groups = if proven {
+                journal.read(self.id, from, READ_GROUPS).await?
+            } else {
+                journal.read_known(self.id, from, READ_GROUPS).await?
+            };
             // Fewer than asked for end at the head: to look again would cost a store over a network as much again.
             let is_head = groups.len() < READ_GROUPS;
             for (sequence, group) in groups {
@@ -255,6 +277,7 @@ impl Book {
         loop {
             self.load_for(&group).await?;
             if self.state.write().apply(&group) {
+                self.appended.notify_one();
                 return Ok(());
             }
         }
@@ -267,6 +290,7 @@ impl Book {
         if *shown.borrow() >= head {
             return Ok(());
         }
+        self.wanted.fetch_max(head, Ordering::Relaxed);
         self.urgent.notify_one();
         let waited = tokio::select! {
             result = shown.wait_for(|shown| *shown >= head) => result.is_ok(),

@@ -11,9 +11,11 @@ use credit_core::ports::StoreError;
 use credit_core::ports::journal::{Appended, Group};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::book::Book;
 use super::codec;
+use super::courtesy::Courtesy;
 use super::draft::{Draft, Effects, NotNow, Verdict};
 use super::job::Job;
 use super::state::TailGroup;
@@ -29,6 +31,8 @@ pub(crate) struct Lane {
     /// What callers get whose group has landed: they are told once the next group is on its way, so that the disk does not
     /// wait for it.
     owed: Vec<(Box<Job>, Verdict)>,
+    /// Towards the lanes of other processes.
+    courtesy: Courtesy,
 }
 
 /// A group on its way, with the commands that wait for it.
@@ -36,6 +40,7 @@ struct Flight {
     effects: Arc<Effects>,
     group: TailGroup,
     decided: Vec<(Box<Job>, Verdict)>,
+    sent: Instant,
     landing: JoinHandle<Result<Appended, StoreError>>,
 }
 
@@ -49,7 +54,8 @@ impl Flight {
 
 impl Lane {
     pub(crate) fn new(book: Arc<Book>, queue: mpsc::Receiver<Box<Job>>) -> Self {
-        Self { book, queue, waiting: VecDeque::new(), flight: None, owed: Vec::new() }
+        let (waiting, courtesy) = (VecDeque::new(), Courtesy::default());
+        Self { book, queue, waiting, flight: None, owed: Vec::new(), courtesy }
     }
 
     /// Works until the queue is closed and empty.
@@ -81,7 +87,16 @@ impl Lane {
             let has_room = open && self.waiting.is_empty();
             let mut arrived = Vec::new();
             match (&mut self.flight, draft.is_some()) {
-                (None, true) => return draft,
+                (None, true) => {
+                    let Some(pause) = self.courtesy.pause(Instant::now()) else { return draft };
+                    self.pay();
+                    tokio::select! {
+                        () = tokio::time::sleep_until(pause) => return draft,
+                        taken = self.queue.recv_many(&mut arrived, limit), if has_room => {
+                            open = taken > 0;
+                        }
+                    }
+                }
                 (None, false) => {
                     open = true;
                     if self.waiting.is_empty() && self.queue.recv_many(&mut arrived, limit).await == 0 {
@@ -201,7 +216,7 @@ impl Lane {
         let append = append(self.book.clone(), effects.sequence, Group { id: parts.ids.mint(), bytes });
         let landing = parts.runtime.spawn(append);
         let (effects, decided) = (Arc::new(effects), draft.decided);
-        self.flight = Some(Flight { effects, group, decided, landing });
+        self.flight = Some(Flight { effects, group, decided, sent: Instant::now(), landing });
     }
 
     /// Takes the group that was on its way for true and answers, or decides its commands again, or refuses them.
@@ -210,6 +225,7 @@ impl Lane {
         let jobs = |decided: Vec<(Box<Job>, Verdict)>| decided.into_iter().map(|(job, _)| job);
         match landed {
             Ok(Appended::Appended) => {
+                self.courtesy.landed(flight.sent, Instant::now());
                 metrics::histogram!("credit_ledger_group_records")
                     .record(f64::from(u32::try_from(flight.group.records.len()).unwrap_or(u32::MAX)));
                 let wallets = flight.effects.wallets.values().cloned();
@@ -219,9 +235,10 @@ impl Lane {
                 self.owed = flight.decided;
             }
             Ok(Appended::Taken) => {
+                self.courtesy.lost(Instant::now());
                 metrics::counter!("credit_ledger_slots_taken_total").increment(1);
-                match self.book.catch_up().await {
-                    Ok(_) => self.decide_again(flight.decided),
+                match self.book.follow(flight.group.sequence).await {
+                    Ok(()) => self.decide_again(flight.decided),
                     Err(error) => {
                         self.book.note_damage(&error);
                         refuse(jobs(flight.decided), &error);

@@ -291,6 +291,17 @@ pub(crate) async fn load_filters(
     Ok(filters)
 }
 
+/// The filter over a complete generation, if somebody has made it.
+pub(crate) async fn load_filter(
+    documents: &Arc<dyn Documents>,
+    book: BookId,
+    generation: u64,
+) -> Result<Option<Arc<Filter>>, StoreError> {
+    let document = documents.get(book, &views::FILTERS, &views::generation_prefix(generation)).await?;
+    let text: Option<String> = document.map(|document| views::read(&document)).transpose()?;
+    text.map(|text| Filter::from_text(&text).map(Arc::new)).transpose()
+}
+
 /// How many claims are read at a time for a filter.
 const SCAN_ROWS: usize = 4_096;
 

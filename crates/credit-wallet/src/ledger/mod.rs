@@ -5,6 +5,7 @@ mod audit;
 mod book;
 mod codec;
 mod config;
+mod courtesy;
 mod draft;
 mod filter;
 mod history;
@@ -18,6 +19,7 @@ mod reconcile;
 mod refresh;
 mod state;
 mod sweeper;
+mod turn;
 pub mod views;
 
 mod rebuild;

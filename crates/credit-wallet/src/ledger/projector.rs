@@ -1,6 +1,7 @@
 //! Writes the views behind the journal, in large batches with a watermark.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use credit_core::WalletId;
@@ -9,8 +10,9 @@ use foldhash::{HashMap, HashMapExt};
 
 use super::book::Book;
 use super::filter::Filter;
-use super::load::load_claims;
+use super::load::{load_claims, load_filter};
 use super::state::{State, TailGroup};
+use super::turn::Turns;
 use super::views::{self, BookView, Touched};
 use crate::domain::Wallet;
 
@@ -20,22 +22,34 @@ const BATCH_ROWS: usize = 50_000;
 /// Writes the views of one book. Several on one book are harmless: newer rows win.
 pub(crate) struct Projector {
     book: Arc<Book>,
+    turns: Turns,
+}
+
+/// How a round ended.
+enum Round {
+    /// The views show everything.
+    Nothing,
+    /// Something was written.
+    Wrote,
+    /// Another process writes what is not shown.
+    Left,
 }
 
 impl Projector {
     pub(crate) fn new(book: Arc<Book>) -> Self {
-        Self { book }
+        let turns = Turns::new(book.parts.ids.mint());
+        Self { book, turns }
     }
 
     /// Works until the lane has ended and everything is written.
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
         let mut closing = self.book.lane_ended.subscribe();
         loop {
             let done = *closing.borrow_and_update();
-            match self.write_all().await {
-                Ok(true) => {}
-                Ok(false) if done => return,
-                Ok(false) => {
+            match self.round(done).await {
+                Ok(Round::Wrote | Round::Left) => {}
+                Ok(Round::Nothing) if done => return,
+                Ok(Round::Nothing) => {
                     tokio::select! {
                         () = self.book.appended.notified() => {}
                         () = self.book.urgent.notified() => {}
@@ -61,10 +75,34 @@ impl Projector {
         }
     }
 
-    async fn write_all(&self) -> Result<bool, CommitError> {
-        let wrote = self.write_once().await?;
+    async fn round(&mut self, done: bool) -> Result<Round, CommitError> {
+        let round = if self.book.is_shown() {
+            Round::Nothing
+        } else if self.is_my_turn(done).await? {
+            if self.write_once().await? { Round::Wrote } else { Round::Nothing }
+        } else if self.book.is_shown() {
+            Round::Nothing
+        } else {
+            Round::Left
+        };
+        if matches!(round, Round::Nothing) && self.book.parts.journal.is_shared() {
+            self.turns.end(&self.book).await?;
+        }
         self.filter_generations().await?;
-        Ok(wrote)
+        Ok(round)
+    }
+
+    /// Whether this process writes what is not shown: because it is the one that does, or because somebody waits here.
+    async fn is_my_turn(&mut self, done: bool) -> Result<bool, CommitError> {
+        if !self.book.parts.journal.is_shared() {
+            return Ok(true);
+        }
+        if self.turns.look(&self.book).await? {
+            self.turns.beat(&self.book).await?;
+            return Ok(true);
+        }
+        let shown = self.book.state.read().shown;
+        Ok(done || self.book.wanted.load(Ordering::Relaxed) > shown)
     }
 
     /// Makes the filters over generations of claims that have become complete.
@@ -80,6 +118,10 @@ impl Projector {
                 let Some(generation) = missing else { return Ok(()) };
                 (generation, state.shown)
             };
+            if let Some(filter) = load_filter(&self.book.parts.documents, self.book.id, generation).await? {
+                self.book.state.write().put_filter(generation, filter);
+                continue;
+            }
             let claims = load_claims(&self.book.parts.documents, self.book.id, generation).await?;
             if u64::try_from(claims.len()) != Ok(per_generation) {
                 // Without a filter the generation is looked into each time: slower, and right.
@@ -94,9 +136,8 @@ impl Projector {
     }
 
     /// Writes everything up to the head. False if there was nothing.
-    async fn write_once(&self) -> Result<bool, CommitError> {
+    async fn write_once(&mut self) -> Result<bool, CommitError> {
         let Some(backlog) = Backlog::take(&self.book.state.read()) else { return Ok(false) };
-        let documents = &self.book.parts.documents;
         let rows = backlog.groups.iter().map(|group| 1 + 3 * group.records.len()).sum::<usize>();
         let mut writes = Vec::with_capacity(rows.min(BATCH_ROWS + BATCH_ROWS / 4));
         let per_generation = self.book.parts.settings.claims_per_generation;
@@ -104,7 +145,7 @@ impl Projector {
             views::group_writes(group, per_generation, &mut writes);
             if writes.len() >= BATCH_ROWS {
                 let batch = Batch { writes: std::mem::take(&mut writes) };
-                documents.commit(self.book.id, batch).await?;
+                self.turns.commit(&self.book, batch).await?;
             }
         }
         let sequence = backlog.view.sequence;
@@ -114,13 +155,13 @@ impl Projector {
         // A batch may become visible in parts. Whoever loads a wallet that another process has moved on must find its
         // lots, holds and refund progress moved on as well, or a refund could be made a second time.
         if self.book.parts.journal.is_shared() {
-            documents.commit(self.book.id, Batch { writes: std::mem::take(&mut writes) }).await?;
+            self.turns.commit(&self.book, Batch { writes: std::mem::take(&mut writes) }).await?;
         }
         let wallets = backlog.wallets.values();
         writes.extend(wallets.map(|(_, wallet)| views::wallet_write(wallet, sequence)));
         writes.push(views::book_write(&backlog.view));
         debug_assert!(writes.iter().all(|write| matches!(write, Write::Put { .. })));
-        documents.commit(self.book.id, Batch { writes }).await?;
+        self.turns.commit(&self.book, Batch { writes }).await?;
         let touched: Vec<WalletId> = backlog.wallets.keys().copied().collect();
         let keep = self.book.parts.settings.cached_wallets;
         let lag = {
@@ -172,6 +213,12 @@ impl Backlog {
 }
 
 impl Book {
+    /// Whether the views show everything that is applied.
+    fn is_shown(&self) -> bool {
+        let state = self.state.read();
+        state.shown >= state.head
+    }
+
     /// Whether the views lag behind so far that new commands have to wait.
     pub(crate) fn is_far_behind(&self) -> bool {
         self.state.read().lag > self.parts.settings.lag_records && !*self.closing.borrow()

@@ -281,6 +281,14 @@ impl State {
         self.tail.push_back(group);
     }
 
+    /// The wallets that the groups up to this one change which the views are not known to show.
+    pub(crate) fn wallets_changed_since_shown(&self, until: u64) -> Vec<WalletId> {
+        let groups = self.tail.iter().filter(|group| self.shown < group.sequence && group.sequence <= until);
+        let changes = groups.flat_map(|group| &group.records).flat_map(|record| &record.changes);
+        let changed: BTreeSet<WalletId> = changes.map(|change| change.wallet).collect();
+        changed.into_iter().collect()
+    }
+
     /// The views show everything up to `shown`: forgets what is only needed until then, but keeps the groups of the
     /// round before for commands on their way.
     pub(crate) fn mark_shown(&mut self, shown: u64, touched: &[WalletId], keep_wallets: usize) {

@@ -45,6 +45,18 @@ pub static ALL: [&Collection; 10] =
 /// The id of the only document in [`BOOKS`] of an application.
 pub const BOOK: &str = "book";
 
+/// The id of the only other one: who writes the views, where several processes could.
+pub const PROJECTOR: &str = "projector";
+
+/// A sign that somebody writes the views.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beat {
+    /// Who; 0 if nobody has anything to write.
+    pub owner: u128,
+    /// Grows with every beat.
+    pub count: u64,
+}
+
 /// How far the views of a book are, and what a restart needs to go on from there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BookView {
@@ -157,6 +169,11 @@ fn put(
 /// How far the views are.
 pub fn book_write(view: &BookView) -> Write {
     put(&BOOKS, BOOK.to_owned(), view.sequence, json(view), Vec::new())
+}
+
+/// That somebody writes the views.
+pub(crate) fn beat_write(beat: &Beat) -> Write {
+    put(&BOOKS, PROJECTOR.to_owned(), beat.count, json(beat), Vec::new())
 }
 
 /// A filter over a complete generation of claims.

@@ -33,6 +33,15 @@ impl Journal for Unreachable {
     ) -> Result<Vec<(Sequence, Group)>, StoreError> {
         self.kept.read(book, from, limit).await
     }
+    async fn read_known(
+        &self,
+        book: BookId,
+        from: Sequence,
+        limit: usize,
+    ) -> Result<Vec<(Sequence, Group)>, StoreError> {
+        self.read(book, from, limit).await
+    }
+
     async fn head(&self, book: BookId) -> Result<Sequence, StoreError> {
         self.kept.head(book).await
     }

@@ -1,0 +1,132 @@
+//! Whose turn it is to write the views of a book that several processes share.
+//!
+//! All may write at once, since newer rows win; it is only a waste. So one of them usually writes, and shows that it is
+//! at it by a beat beside the watermark. The others take for shown what the watermark says. Nothing depends on there
+//! being one: whoever sees no beat for a while writes, and so does whoever has a caller waiting.
+
+use std::time::Duration;
+
+use credit_core::ports::StoreError;
+use credit_core::ports::documents::{Batch, CommitError};
+use tokio::time::Instant;
+
+use super::book::Book;
+use super::views::{self, Beat, BookView};
+
+/// Without a beat for so long, the one who wrote the views is taken to be gone. Clocks of machines do not matter: it is
+/// measured from when the last beat was seen.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Whoever writes shows it at least so often.
+const BEAT_EVERY: Duration = Duration::from_secs(1);
+/// In place of the owner: the last one has nothing to write.
+const NOBODY: u128 = 0;
+
+/// What this process knows of who writes the views.
+pub(crate) struct Turns {
+    me: u128,
+    /// The last beat that was seen, and when it was new.
+    seen: Beat,
+    seen_at: Option<Instant>,
+}
+
+impl Turns {
+    pub(crate) fn new(me: u128) -> Self {
+        Self { me: me.max(1), seen: Beat::default(), seen_at: None }
+    }
+
+    /// Takes for shown what others have written, and answers whether it is this process's turn to write the rest.
+    pub(crate) async fn look(&mut self, book: &Book) -> Result<bool, StoreError> {
+        let ids = [views::BOOK.to_owned(), views::PROJECTOR.to_owned()];
+        let found = book.parts.documents.get_many(book.id, &views::BOOKS, &ids).await?;
+        let [watermark, beat] = <[_; 2]>::try_from(found)
+            .map_err(|_| StoreError::Corrupt("two were asked for, and not two were answered".to_owned()))?;
+        if let Some(watermark) = watermark {
+            let view: BookView = views::read(&watermark)?;
+            book.take_for_shown(view.sequence);
+        }
+        let beat: Beat = beat.map(|beat| views::read(&beat)).transpose()?.unwrap_or_default();
+        Ok(self.is_mine(beat, Instant::now()))
+    }
+
+    fn is_mine(&mut self, beat: Beat, now: Instant) -> bool {
+        if beat != self.seen || self.seen_at.is_none() {
+            (self.seen, self.seen_at) = (beat, Some(now));
+        }
+        let is_stale = self.seen_at.is_some_and(|at| now.duration_since(at) > PATIENCE);
+        beat.owner == NOBODY || beat.owner == self.me || is_stale
+    }
+
+    /// Shows that this process writes, if it has not for a while.
+    pub(crate) async fn beat(&mut self, book: &Book) -> Result<(), CommitError> {
+        let is_fresh = self.seen_at.is_some_and(|at| at.elapsed() < BEAT_EVERY);
+        if self.seen.owner == self.me && is_fresh {
+            return Ok(());
+        }
+        self.put(book, self.me).await
+    }
+
+    /// Writes a batch. It may take longer than others are patient, so that this process shows meanwhile that it is at it,
+    /// if it is its turn.
+    pub(crate) async fn commit(&mut self, book: &Book, batch: Batch) -> Result<(), CommitError> {
+        let commit = book.parts.documents.commit(book.id, batch);
+        tokio::pin!(commit);
+        loop {
+            tokio::select! {
+                done = &mut commit => return done,
+                () = tokio::time::sleep(BEAT_EVERY), if self.seen.owner == self.me => self.beat(book).await?,
+            }
+        }
+    }
+
+    /// Has nothing more to write: the next one need not wait.
+    pub(crate) async fn end(&mut self, book: &Book) -> Result<(), CommitError> {
+        if self.seen.owner == self.me { self.put(book, NOBODY).await } else { Ok(()) }
+    }
+
+    async fn put(&mut self, book: &Book, owner: u128) -> Result<(), CommitError> {
+        let beat = Beat { owner, count: self.seen.count + 1 };
+        book.parts.documents.commit(book.id, Batch::of(views::beat_write(&beat))).await?;
+        (self.seen, self.seen_at) = (beat, Some(Instant::now()));
+        Ok(())
+    }
+}
+
+impl Book {
+    /// Another process has written the views up to a group: nothing that is applied here need be written again.
+    fn take_for_shown(&self, sequence: u64) {
+        let shown = {
+            let mut state = self.state.write();
+            let shown = sequence.min(state.head);
+            if shown <= state.shown {
+                return;
+            }
+            let touched = state.wallets_changed_since_shown(shown);
+            state.mark_shown(shown, &touched, self.parts.settings.cached_wallets);
+            shown
+        };
+        self.shown.send_replace(shown);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_is_left_to_whoever_beats_and_taken_from_whoever_stopped() {
+        let mut turns = Turns::new(7);
+        let by = |owner, count| Beat { owner, count };
+        let mut now = Instant::now();
+        assert!(turns.is_mine(Beat::default(), now), "nobody writes");
+        assert!(!turns.is_mine(by(8, 1), now));
+        now += PATIENCE;
+        assert!(!turns.is_mine(by(8, 2), now), "it still beats");
+        now += PATIENCE;
+        assert!(!turns.is_mine(by(8, 2), now));
+        now += Duration::from_millis(1);
+        assert!(turns.is_mine(by(8, 2), now), "it has stopped");
+        assert!(turns.is_mine(by(7, 3), now), "it is this one's");
+        assert!(!turns.is_mine(by(8, 4), now), "both wrote, and the later one goes on");
+        assert!(turns.is_mine(by(NOBODY, 5), now), "it has nothing more to write");
+    }
+}
