@@ -80,8 +80,27 @@ openapi-lint: ## lint openapi.json
 
 .PHONY: ops-check
 ops-check: server ## check Dockerfile, deploy/ and alerts with the real tools, and the program with what they configure
-	@scripts/tools.sh --quiet ops kubernetes-models promtool
+	@scripts/tools.sh --quiet ops kubernetes-models promtool image mongod
 	@$(abspath target/tools)/ops/bin/python scripts/ops/check.py
+
+.PHONY: image-check
+image-check: server ## build the image around the program, start it as 65532 with a read-only root, ask, stop (root)
+	@scripts/tools.sh --quiet ops image
+	@$(abspath target/tools)/ops/bin/python scripts/ops/image.py runtime
+
+.PHONY: image-check-full
+image-check-full: ## the same with every stage of the Dockerfile, from the sources (root; a quarter of an hour and more)
+	@scripts/tools.sh --quiet ops image
+	@$(abspath target/tools)/ops/bin/python scripts/ops/image.py full
+
+.PHONY: sbom
+sbom: ## write what the program is made of, as CycloneDX: target/sbom/credit-server.cdx.json
+	scripts/sbom.py target/sbom/credit-server.cdx.json
+
+.PHONY: dashboards
+dashboards: ## write the dashboards of deploy/monitoring from the code
+	@scripts/tools.sh --quiet ops
+	@$(abspath target/tools)/ops/bin/python scripts/ops/dashboards.py
 
 .PHONY: ops-filled
 ops-filled: ## list the sample values that an overlay still has: OVERLAY=deploy/k8s/overlays/prod
