@@ -97,10 +97,10 @@ image-check-full: ## the same with every stage of the Dockerfile, from the sourc
 sbom: ## write what the program is made of, as CycloneDX: target/sbom/credit-server.cdx.json
 	scripts/sbom.py target/sbom/credit-server.cdx.json
 
-.PHONY: dashboards
-dashboards: ## write the dashboards of deploy/monitoring from the code
+.PHONY: monitoring
+monitoring: ## write what is made of the alerts and of the code of the dashboards
 	@scripts/tools.sh --quiet ops
-	@$(abspath target/tools)/ops/bin/python scripts/ops/dashboards.py
+	@$(abspath target/tools)/ops/bin/python scripts/ops/monitoring.py
 
 .PHONY: ops-filled
 ops-filled: ## list the sample values that an overlay still has: OVERLAY=deploy/k8s/overlays/prod

@@ -1,0 +1,235 @@
+"""Rules, their cases and the dashboards. `monitoring.py` writes what is made of others; as a module it checks them all.
+
+Made of deploy/monitoring/rules.yaml: the copy for the Prometheus operator. Made of dashboards.py: the dashboards, for
+Grafana in Compose and as ConfigMaps on Kubernetes.
+"""
+
+import json
+import pathlib
+import re
+import subprocess
+import tempfile
+
+import yaml
+
+import dashboards
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HOME = ROOT / "deploy/monitoring"
+COMPONENT = ROOT / "deploy/k8s/components/monitoring"
+# What others export: Prometheus itself, kube-state-metrics, the kubelet, cert-manager.
+FOREIGN = re.compile(r"^(up|kube_\w+|kubelet_\w+|certmanager_\w+)$")
+CASES = ("fires", "silent", "flapping")
+OPERATOR_HEAD = """\
+# Made of deploy/monitoring/rules.yaml by `make monitoring`.
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: credit-server
+  labels:
+    app.kubernetes.io/component: metrics
+  annotations:
+    # Where docs/ can be read: an overlay puts it into every link (docs/kubernetes.md).
+    credit-server/runbooks: runbooks.example
+spec:
+"""
+
+
+def rules_text():
+    return (HOME / "rules.yaml").read_text()
+
+
+def groups():
+    return yaml.safe_load(rules_text())["groups"]
+
+
+def alerts():
+    return {rule["alert"]: rule for group in groups() for rule in group["rules"] if "alert" in rule}
+
+
+def made():
+    """Every file that is made of others, and what belongs into it."""
+    body = rules_text()[rules_text().index("groups:\n") :]
+    indented = "".join(f"  {line}" if line.strip() else line for line in body.splitlines(keepends=True))
+    files = {COMPONENT / "prometheus-rule.yaml": OPERATOR_HEAD + indented}
+    for name, board in dashboards.boards().items():
+        text = json.dumps(board, indent=1, ensure_ascii=False) + "\n"
+        files[HOME / f"{name}.json"] = text
+        # Kustomize reads nothing outside of its own directory.
+        files[COMPONENT / f"dashboards/{name}.json"] = text
+    return files
+
+
+def stale():
+    files = made()
+    for file, text in files.items():
+        if not file.exists() or file.read_text() != text:
+            yield f"{file.relative_to(ROOT)} is not what `make monitoring` writes"
+    for file in [*HOME.glob("*.json"), *COMPONENT.glob("dashboards/*.json")]:
+        if file not in files:
+            yield f"{file.relative_to(ROOT)} is made by nobody"
+    provided = (ROOT / "deploy/compose/compose.yaml").read_text()
+    component = (COMPONENT / "kustomization.yaml").read_text()
+    for name in dashboards.boards():
+        if f"../monitoring/{name}.json" not in provided or f"/etc/grafana/credit/{name}.json" not in provided:
+            yield f"compose: {name}.json is not given to Grafana"
+        if f"dashboards/{name}.json" not in component:
+            yield f"the component monitoring does not give {name}.json"
+
+
+def sources():
+    return "\n".join(file.read_text() for file in [*ROOT.glob("crates/*/src/**/*.rs"), *ROOT.glob("bin/*/src/**/*.rs")])
+
+
+def asked():
+    """Every expression that rules, panels and their variables ask."""
+    for group in groups():
+        for rule in group["rules"]:
+            yield rule.get("alert") or rule["record"], rule["expr"]
+    for name, board in dashboards.boards().items():
+        for panel in board["panels"]:
+            for target in panel.get("targets", []):
+                yield f"{name}: {panel['title']}", target["expr"]
+
+
+def recorded():
+    return {rule["record"] for group in groups() for rule in group["rules"] if "record" in rule}
+
+
+def names_in(expr):
+    """The metrics of an expression: what is followed by a selector, a range or an end, and is no function or label."""
+    bare = re.sub(r'"[^"]*"', '""', expr)
+    bare = re.sub(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", "", bare)
+    bare = re.sub(r"\{[^}]*\}|\[[^]]*\]", "", bare)
+    found = set()
+    for match in re.finditer(r"(?<![\w$])([a-zA-Z_][\w:]*)(\s*\()?", bare):
+        word, call = match.groups()
+        if not call and word not in ("and", "or", "unless", "offset", "bool", "on") and not re.fullmatch(r"\d*[smhdw]", word):
+            found.add(word)
+    return found
+
+
+def unknown():
+    """Metrics, labels and values of labels that nobody exports."""
+    text = sources()
+    paths = json.loads((ROOT / "openapi.json").read_text())["paths"]
+    told = set(re.findall(r'"((?:credit|http_server)_[a-z_]+)"', text))
+    words = set(re.findall(r'"([\w./-]+)"', text))
+    for where, expr in asked():
+        for name in names_in(expr):
+            plain = re.sub("_(bucket|sum|count)$", "", name)
+            if name not in told and plain not in told and not FOREIGN.match(name) and name not in recorded():
+                yield f"{where}: {name} is asked for, and not exported"
+        for name, selector in re.findall(r"\b((?:credit|http_server)_[a-z_]+)\{([^}]*)\}", expr):
+            for label, operator, value in re.findall(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"', selector):
+                # What Prometheus makes of a label that it has itself.
+                ours = label.removeprefix("exported_")
+                if label != "le" and ours not in words:
+                    yield f"{where}: {name} has no label {label}"
+                elif label == "job":
+                    yield f"{where}: `job` of {name} is Prometheus' own; ours is `exported_job`"
+                if label in ("route", "http_route"):
+                    if not any(re.fullmatch(value, path) for path in paths):
+                        yield f"{where}: no route is {value}"
+                    continue
+                for one in value.split("|") if "~" in operator else [value]:
+                    if re.fullmatch(r"[a-z_]+", one) and one not in words:
+                        yield f"{where}: {label} of {name} is never {one}"
+        if re.search(r"\bby \([^)]*\bjob\b", expr):
+            yield f"{where}: `job` is Prometheus' own; ours is `exported_job`"
+
+
+def pages():
+    """Each alert says where its page is, and the page is there."""
+    text = (ROOT / "docs/alerts.md").read_text()
+    for name, rule in alerts().items():
+        if f"## {name}\n" not in text:
+            yield f"{name} has no page in docs/alerts.md"
+        if rule["annotations"].get("runbook_url") != f"https://runbooks.example/docs/alerts.md#{name.lower()}":
+            yield f"{name} does not say where its page is"
+        if rule["labels"]["severity"] not in ("page", "ticket"):
+            yield f"{name} has no severity"
+    for name in re.findall(r"^## (Credit\w+)$", text, re.MULTILINE):
+        if name not in alerts():
+            yield f"docs/alerts.md has a page on {name}, which is no alert"
+
+
+def cases():
+    # Everything is text here: 0x10 is ten times nothing, and not sixteen.
+    return yaml.load((HOME / "cases.yaml").read_text(), Loader=yaml.BaseLoader)
+
+
+def incomplete(every, known):
+    """Alerts without one of their cases, and cases that show nothing."""
+    for name in sorted(every.keys() - known):
+        yield f"cases.yaml has {name}, which is no alert"
+    for name in known:
+        of = every.get(name, {})
+        for kind in CASES:
+            if kind not in of:
+                yield f"{name} has no case `{kind}`"
+        firing = {kind: [bool(labels) for labels in case["at"].values()] for kind, case in of.items()}
+        if not any(firing.get("fires", [])) or all(firing["fires"]):
+            yield f"{name}: `fires` has to show it silent first, and then firing"
+        if any(firing.get("silent", [])):
+            yield f"{name} fires in `silent`"
+        if len(firing.get("flapping", [])) < 3 and "flapping" in of:
+            yield f"{name}: `flapping` has to be looked at three times"
+        if len(set(firing.get("flapping", []))) > 1:
+            yield f"{name} goes on and off with what flaps"
+
+
+def filled(text, labels):
+    return re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: labels.get(found[1], ""), text)
+
+
+def expected(rule, labels):
+    every = {**labels, **rule["labels"]}
+    return {"exp_labels": every, "exp_annotations": {name: filled(text, every) for name, text in rule["annotations"].items()}}
+
+
+def tests():
+    """The cases as promtool reads them."""
+    known = alerts()
+    for name, of in cases().items():
+        for kind, case in of.items():
+            yield {
+                "name": f"{name} {kind}",
+                "interval": case.get("every", "1m"),
+                "input_series": [{"series": series, "values": values} for series, values in case["series"].items()],
+                "alert_rule_test": [
+                    {"eval_time": moment, "alertname": name, "exp_alerts": [expected(known[name], labels) for labels in fire]}
+                    for moment, fire in case["at"].items()
+                ],
+            }
+
+
+def play(promtool):
+    """Every alert has its three cases, and does in each what is written there."""
+    faults = list(incomplete(cases(), alerts().keys()))
+    yield from faults
+    if faults:
+        return
+    by_step = {}
+    for test in tests():
+        by_step.setdefault(test["interval"], []).append(test)
+    with tempfile.TemporaryDirectory() as work:
+        (pathlib.Path(work) / "rules.yaml").write_text(rules_text())
+        for step, of in by_step.items():
+            file = pathlib.Path(work) / f"{step}.yaml"
+            file.write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": step, "tests": of}, sort_keys=False))
+            done = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True, timeout=300)
+            if done.returncode:
+                yield f"{done.stdout}{done.stderr}".strip()
+
+
+def main():
+    for file, text in made().items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.exists() or file.read_text() != text:
+            file.write_text(text)
+            print(f"monitoring: {file.relative_to(ROOT)} is written")
+
+
+if __name__ == "__main__":
+    main()
