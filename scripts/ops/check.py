@@ -20,6 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "target/tools"
 sys.path.insert(0, str(ROOT / "scripts/ops"))
 
+import backup  # noqa: E402
 import image  # noqa: E402
 import live  # noqa: E402
 import monitoring  # noqa: E402
@@ -215,7 +216,7 @@ def main():
     checks += [("rules and dashboards ask for what there is", monitoring.unknown), ("what is made of others", monitoring.stale)]
     checks += [("autoscaler", lambda: autoscaler(docs["prod"])), ("guide", lambda: guide(rendered)), ("links", links)]
     checks += [("live metrics", lambda: live.metrics(server, promtool())), ("SBOM", sbom)]
-    checks += [("image", lambda: image.faults(server))]
+    checks += [("export and restore of MongoDB", lambda: backup.faults(server)), ("image", lambda: image.faults(server))]
 
     failed = 0
     for name, check in checks:
