@@ -152,6 +152,19 @@ def links():
                 yield f"{page.relative_to(ROOT)}: {target} has no such heading"
 
 
+def pointers():
+    """What docs/security.md says stops an attack is there: the file, and the test in it."""
+    page = (ROOT / "docs/security.md").read_text()
+    found = re.findall(r"`((?:crates|tests|bin|scripts|deploy)/[\w./-]+)`(?: `(\w+)`)?", page)
+    if len(found) < 30:
+        yield f"docs/security.md names {len(found)} places"
+    for path, test in found:
+        if not (ROOT / path).exists():
+            yield f"docs/security.md: {path} is not there"
+        elif test and not re.search(rf"fn {test}\b", (ROOT / path).read_text()):
+            yield f"docs/security.md: {path} has no test {test}"
+
+
 def context():
     """What the build reads is let into it by .dockerignore, which keeps everything else out."""
     lines = (ROOT / ".dockerignore").read_text().splitlines()
@@ -215,6 +228,7 @@ def main():
     checks += [("alert cases", lambda: monitoring.play(promtool())), ("alert pages", monitoring.pages)]
     checks += [("rules and dashboards ask for what there is", monitoring.unknown), ("what is made of others", monitoring.stale)]
     checks += [("autoscaler", lambda: autoscaler(docs["prod"])), ("guide", lambda: guide(rendered)), ("links", links)]
+    checks += [("what stops attacks is there", pointers)]
     checks += [("live metrics", lambda: live.metrics(server, promtool())), ("SBOM", sbom)]
     checks += [("export and restore of MongoDB", lambda: backup.faults(server)), ("image", lambda: image.faults(server))]
 
