@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -152,6 +153,32 @@ def links():
                 yield f"{page.relative_to(ROOT)}: {target} has no such heading"
 
 
+def operator(server):
+    """Who follows the guide gets to the end: what is left is named, and nothing is once every sample is filled in."""
+    before = samples(render("deploy/k8s/overlays/prod"))
+    if not before:
+        yield "prod has no sample values to be filled in"
+    named = dict(zip(before, (f"v{number}.shop.test" for number in range(len(before)))))
+    with tempfile.TemporaryDirectory() as work:
+        shutil.copytree(ROOT / "deploy/k8s", pathlib.Path(work) / "k8s")
+        here = pathlib.Path(work) / "k8s/overlays/prod"
+
+        def fill(found):
+            # A network stays a network, a name a name.
+            return "10.0.0.0/28" if found[0][0].isdigit() else named.get(found[0], "shop.test")
+
+        for file in here.rglob("*"):
+            if file.is_file():
+                file.write_text(SAMPLE.sub(fill, file.read_text()))
+        rendered = render(here)
+        for value in samples(rendered):
+            yield f"{value} is still there when every sample value of the overlay was filled in"
+        docs = list(yaml.safe_load_all(rendered))
+        yield from rules.faults(docs)
+        yield from program.check(server, docs)
+        yield from program.missing(server, docs)
+
+
 def pointers():
     """What docs/security.md says stops an attack is there: the file, and the test in it."""
     page = (ROOT / "docs/security.md").read_text()
@@ -228,7 +255,7 @@ def main():
     checks += [("alert cases", lambda: monitoring.play(promtool())), ("alert pages", monitoring.pages)]
     checks += [("rules and dashboards ask for what there is", monitoring.unknown), ("what is made of others", monitoring.stale)]
     checks += [("autoscaler", lambda: autoscaler(docs["prod"])), ("guide", lambda: guide(rendered)), ("links", links)]
-    checks += [("what stops attacks is there", pointers)]
+    checks += [("what stops attacks is there", pointers), ("who follows the guide", lambda: operator(server))]
     checks += [("live metrics", lambda: live.metrics(server, promtool())), ("SBOM", sbom)]
     checks += [("export and restore of MongoDB", lambda: backup.faults(server)), ("image", lambda: image.faults(server))]
 

@@ -169,7 +169,7 @@ def incomplete(every, known):
             if kind not in of:
                 yield f"{name} has no case `{kind}`"
         firing = {kind: [bool(labels) for labels in case["at"].values()] for kind, case in of.items()}
-        if not any(firing.get("fires", [])) or all(firing["fires"]):
+        if "fires" in of and (not any(firing["fires"]) or all(firing["fires"])):
             yield f"{name}: `fires` has to show it silent first, and then firing"
         if any(firing.get("silent", [])):
             yield f"{name} fires in `silent`"
@@ -177,6 +177,19 @@ def incomplete(every, known):
             yield f"{name}: `flapping` has to be looked at three times"
         if len(set(firing.get("flapping", []))) > 1:
             yield f"{name} goes on and off with what flaps"
+
+
+def blind():
+    """A check that cannot fail is none: what `incomplete` is shown when a case is missing or shows nothing."""
+    every, known = cases(), alerts().keys()
+    name = next(iter(every))
+    quiet = {"series": {}, "at": {"1m": [], "2m": [], "3m": []}}
+    spoilt = [({**every[name], "fires": quiet}, "`fires` has to"), ({**every[name], "silent": {"series": {}, "at": {"1m": [{}]}}}, "fires in `silent`")]
+    spoilt += [({**every[name], "flapping": {"series": {}, "at": {"1m": [{}], "2m": [], "3m": [{}]}}}, "on and off")]
+    spoilt += [({other: case for other, case in every[name].items() if other != kind}, f"no case `{kind}`") for kind in CASES]
+    for of, complaint in spoilt:
+        if not any(complaint in fault for fault in incomplete({**every, name: of}, known)):
+            yield f"nobody says {complaint!r}"
 
 
 def filled(text, labels):
@@ -206,7 +219,7 @@ def tests():
 
 def play(promtool):
     """Every alert has its three cases, and does in each what is written there."""
-    faults = list(incomplete(cases(), alerts().keys()))
+    faults = [*incomplete(cases(), alerts().keys()), *blind()]
     yield from faults
     if faults:
         return
