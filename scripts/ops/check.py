@@ -220,6 +220,18 @@ def compose_rules():
                 yield f"compose: {name} opens {port} to the network"
 
 
+def compose_prometheus():
+    """Prometheus in Compose is started with files that it takes, at the places that it is told of."""
+    with tempfile.TemporaryDirectory() as work:
+        shutil.copy(ROOT / "deploy/compose/prometheus/prometheus.yaml", work)
+        shutil.copy(ROOT / "deploy/monitoring/rules.yaml", work)
+        yield from run(promtool(), "check", "config", pathlib.Path(work) / "prometheus.yaml")
+    sources = yaml.safe_load((ROOT / "deploy/compose/compose.yaml").read_text())["configs"]
+    for name, config in sources.items():
+        if not (ROOT / "deploy/compose" / config["file"]).exists():
+            yield f"compose: the config {name} is {config['file']}, which is not there"
+
+
 def compose_configs(server):
     """Both files of compose; Vault gives what vault/init.sh would put there."""
     yield from program.check_file(server, ROOT / "deploy/compose/config/minimal.toml", ["/var/lib/credit"])
@@ -245,6 +257,7 @@ def main():
     checks += [("shell scripts", lambda: run(tools / "shellcheck", *shell))]
     checks += [("compose schema", lambda: run(tools / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", "deploy/compose/compose.yaml"))]
     checks += [("compose rules", compose_rules), ("compose configuration", lambda: compose_configs(server))]
+    checks += [("compose: Prometheus", compose_prometheus)]
     for name in ENVIRONMENTS:
         checks += [(f"{name}: schemas", lambda name=name: schemas(rendered[name]))]
         checks += [(f"{name}: rules", lambda name=name: rules.faults(docs[name]))]
