@@ -131,6 +131,10 @@ def build_base():
         for part in ("bin", "lib", "libexec"):
             if (toolchain / part).exists():
                 shutil.copytree(toolchain / part, root / "usr/local" / part, symlinks=True, dirs_exist_ok=True)
+        # Whom this machine trusts, its registries are known by.
+        trusted = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
+        if trusted.exists():
+            shutil.copy(trusted, root / "etc/ssl/certs/ca-certificates.crt")
         (root / "usr/local/cargo").mkdir()
         for file in ("config.toml", "config"):
             mine = pathlib.Path(os.environ.get("CARGO_HOME", pathlib.Path.home() / ".cargo")) / file
