@@ -4,7 +4,9 @@ Made of deploy/monitoring/rules.yaml: the copy for the Prometheus operator. Made
 Grafana in Compose and as ConfigMaps on Kubernetes.
 """
 
+import concurrent.futures
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -223,15 +225,20 @@ def play(promtool):
     yield from faults
     if faults:
         return
-    by_step = {}
-    for test in tests():
-        by_step.setdefault(test["interval"], []).append(test)
-    with tempfile.TemporaryDirectory() as work:
+    parts = {}
+    for number, test in enumerate(tests()):
+        # As many at a time as there are processors: each case is a database of its own for promtool.
+        parts.setdefault((test["interval"], number % os.cpu_count()), []).append(test)
+    with tempfile.TemporaryDirectory() as work, concurrent.futures.ThreadPoolExecutor() as pool:
         (pathlib.Path(work) / "rules.yaml").write_text(rules_text())
-        for step, of in by_step.items():
-            file = pathlib.Path(work) / f"{step}.yaml"
+
+        def test(part):
+            (step, number), of = part
+            file = pathlib.Path(work) / f"{step}-{number}.yaml"
             file.write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": step, "tests": of}, sort_keys=False))
-            done = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True, timeout=300)
+            return subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True, timeout=300)
+
+        for done in pool.map(test, parts.items()):
             if done.returncode:
                 yield f"{done.stdout}{done.stderr}".strip()
 
