@@ -13,6 +13,7 @@ mod metrics;
 mod print;
 mod private_file;
 mod progress;
+mod reference;
 mod secrets;
 mod serve;
 mod street;
@@ -76,6 +77,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Keys(KeysCommand::Reencrypt) => commands::keys::reencrypt(&load(&sources)?),
         Command::User(UserCommand::Import(wanted)) => commands::user_import::run(&load(&sources)?, &wanted),
         Command::Openapi => commands::openapi::print(),
+        Command::Docs { directory, check } => commands::docs::run(&directory, check),
         Command::Backup { directory } => commands::backup::run(&load(&sources)?, &directory),
     }
 }

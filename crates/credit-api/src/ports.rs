@@ -65,3 +65,22 @@ pub trait HealthProbe: Send + Sync {
         None
     }
 }
+
+/// Follows requests through the services that they pass. The server gives one where traces are exported.
+pub trait Traces: Send + Sync {
+    /// Puts the span of a request into the trace that the caller's `traceparent` and `tracestate` tell, or, if they are
+    /// empty or broken, lets one begin with it. Answers the `traceparent` of the span.
+    fn join(&self, span: &tracing::Span, traceparent: &str, tracestate: &str) -> Option<String>;
+}
+
+/// What is logged of this process, which can be changed while it runs.
+pub trait LogLevel: Send + Sync {
+    /// A level, or levels by target: as it is now.
+    fn current(&self) -> String;
+
+    /// As it was configured, and will be again after the next start.
+    fn configured(&self) -> String;
+
+    /// Logs at another level from now on, or says what is wrong with it.
+    fn set(&self, level: &str) -> Result<(), String>;
+}

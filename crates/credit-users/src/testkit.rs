@@ -206,6 +206,7 @@ impl TestParts {
             probes: Vec::new(),
             ledger: None,
             jobs: None,
+            log: None,
         });
         let builder = TestHouse::with(vec![Arc::new(connection_api), Arc::new(module)])
             .tokens(users.clone())

@@ -6,6 +6,7 @@ mod docs;
 mod health;
 mod jobs;
 mod ledger;
+mod log_level;
 pub(crate) mod metrics;
 mod modules;
 mod problems;
@@ -31,6 +32,7 @@ pub(crate) fn table(desk: &Arc<Desk>) -> Vec<Arc<Route>> {
         api_keys::rows(desk),
         jobs::rows(desk),
         ledger::rows(desk),
+        log_level::rows(desk),
     ];
     rows.into_iter().flatten().map(Arc::new).collect()
 }

@@ -10,6 +10,7 @@ mod house;
 mod jobs;
 mod ledger;
 mod limits;
+mod log_level;
 mod metrics;
 mod pages;
 mod probe;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use credit_api::ports::{HealthProbe, LedgerAudit};
+use credit_api::ports::{HealthProbe, LedgerAudit, LogLevel};
 use credit_api::testkit::{TestAnswer, TestAuthenticator, TestHouse};
 use credit_api::{ApiKeys, ApiKeysParts, Apps, ConnectionApi, ConnectionApiParts, House, WebModule};
 use credit_core::ports::documents::Documents;
@@ -27,6 +27,7 @@ pub(crate) struct Builder {
     probes: Vec<Arc<dyn HealthProbe>>,
     ledger: Option<Arc<dyn LedgerAudit>>,
     jobs: Option<Arc<dyn Jobs>>,
+    log: Option<Arc<dyn LogLevel>>,
     neighbours: Vec<Arc<dyn WebModule>>,
     stores: Option<TestStores>,
 }
@@ -44,6 +45,11 @@ impl Builder {
 
     pub(crate) fn jobs(mut self, jobs: Arc<dyn Jobs>) -> Self {
         self.jobs = Some(jobs);
+        self
+    }
+
+    pub(crate) fn log(mut self, log: Arc<dyn LogLevel>) -> Self {
+        self.log = Some(log);
         self
     }
 
@@ -85,6 +91,7 @@ impl Builder {
             probes: self.probes,
             ledger: self.ledger,
             jobs: self.jobs,
+            log: self.log,
         });
         let tokens = Arc::new(TestAuthenticator::default());
         let here = AppId::SYSTEM;
