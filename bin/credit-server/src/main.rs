@@ -12,6 +12,7 @@ mod log;
 mod metrics;
 mod print;
 mod private_file;
+mod profiles;
 mod progress;
 mod reference;
 mod secrets;

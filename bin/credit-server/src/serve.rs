@@ -9,7 +9,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer};
 use anyhow::{Context, Result, bail};
 use credit_api::RenderMetrics;
-use credit_api::ports::Traces;
+use credit_api::ports::{Profiles, Traces};
 use credit_infra::traces::{TraceSettings, Tracing};
 use credit_infra::vault::Vault;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -22,6 +22,7 @@ use crate::first_start;
 use crate::key_watch::KeyWatch;
 use crate::log::JoinedTraces;
 use crate::metrics::{Known, Registry};
+use crate::profiles::{self, ProcessProfiles};
 use crate::street::Street;
 use crate::tls::Certificate;
 use crate::waiting_room::WaitingRoom;
@@ -36,10 +37,14 @@ const FIRST_START_PAUSE: Duration = Duration::from_secs(1);
 /// Serves until a signal to stop.
 pub(crate) fn run(sources: Sources) -> Result<(), Failure> {
     let before = before_vault(&sources)?;
+    if before.profiling {
+        profiles::let_allocator_know();
+    }
     let tracing = tracing(&before)?;
     let log = crate::log::start(&before.log, tracing.as_ref());
     let traces = tracing.clone().map(|tracing| -> Arc<dyn Traces> { Arc::new(JoinedTraces(tracing)) });
-    let process = Process { vault: None, log: Some(log), traces };
+    let profiles = before.profiling.then(|| -> Arc<dyn Profiles> { Arc::new(ProcessProfiles::default()) });
+    let process = Process { vault: None, log: Some(log), traces, profiles };
     let started = Instant::now();
     let ended = actix_web::rt::System::new().block_on(serve(sources, before, process, started));
     // Here, where nobody waits for this thread any more: the last spans are sent before the program ends.

@@ -36,6 +36,7 @@ async fn main() -> std::io::Result<()> {
         ledger: None,
         jobs: None,
         log: None,
+        profiles: None,
     });
     TestHouse::with(vec![Arc::new(module)])
         .house(house)

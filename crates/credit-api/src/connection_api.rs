@@ -7,7 +7,7 @@ use credit_core::{Health, InitialiseError, Jobs, Module};
 
 use crate::WebModule;
 use crate::manager::House;
-use crate::ports::{HealthProbe, LedgerAudit, LogLevel};
+use crate::ports::{HealthProbe, LedgerAudit, LogLevel, Profiles};
 use crate::route::Route;
 use crate::routes;
 use crate::service::{ApiKeys, Apps, Watchman};
@@ -37,6 +37,8 @@ pub struct ConnectionApiParts {
     pub jobs: Option<Arc<dyn Jobs>>,
     /// What is logged, where that can be changed.
     pub log: Option<Arc<dyn LogLevel>>,
+    /// A look into the process, where that is switched on.
+    pub profiles: Option<Arc<dyn Profiles>>,
 }
 
 /// What its routes work with.
@@ -50,6 +52,7 @@ pub(crate) struct Desk {
     pub(crate) ledger: Option<Arc<dyn LedgerAudit>>,
     pub(crate) jobs: Option<Arc<dyn Jobs>>,
     pub(crate) log: Option<Arc<dyn LogLevel>>,
+    pub(crate) profiles: Option<Arc<dyn Profiles>>,
 }
 
 impl ConnectionApi {
@@ -65,6 +68,7 @@ impl ConnectionApi {
             ledger: parts.ledger,
             jobs: parts.jobs,
             log: parts.log,
+            profiles: parts.profiles,
         };
         Self { desk: Arc::new(desk) }
     }

@@ -207,6 +207,7 @@ impl TestParts {
             ledger: None,
             jobs: None,
             log: None,
+            profiles: None,
         });
         let builder = TestHouse::with(vec![Arc::new(connection_api), Arc::new(module)])
             .tokens(users.clone())

@@ -30,7 +30,6 @@ pub(crate) use limits::{Cache, RateLimit, Redis};
 pub(crate) use settings::{Auth, Bootstrap, Log, LogFormat, Profile, Server, Settings};
 pub(crate) use show::ShowFormat;
 pub(crate) use store::{Mongodb, Store};
-pub(crate) use telemetry::Telemetry;
 pub(crate) use tls::Tls;
 pub(crate) use value::is_log_filter;
 pub(crate) use vault::{VaultSecret, VaultSource};

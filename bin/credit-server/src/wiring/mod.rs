@@ -180,6 +180,7 @@ impl Service {
             ledger: Some(auditor.clone()),
             jobs: Some(jobs.clone()),
             log: process.log.clone(),
+            profiles: process.profiles.clone(),
         });
         let discovered: Vec<Arc<dyn WebModule>> = vec![
             Arc::new(connection_api),

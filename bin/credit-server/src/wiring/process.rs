@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use credit_api::ports::{LogLevel, Traces};
+use credit_api::ports::{LogLevel, Profiles, Traces};
 use credit_infra::vault::Vault;
 
 /// Nothing of it is there for commands that only work in the house.
@@ -14,4 +14,6 @@ pub(crate) struct Process {
     pub(crate) log: Option<Arc<dyn LogLevel>>,
     /// Where traces go.
     pub(crate) traces: Option<Arc<dyn Traces>>,
+    /// A look into it, if that is switched on.
+    pub(crate) profiles: Option<Arc<dyn Profiles>>,
 }

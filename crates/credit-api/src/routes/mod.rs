@@ -10,6 +10,7 @@ mod log_level;
 pub(crate) mod metrics;
 mod modules;
 mod problems;
+mod profiles;
 mod root;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub(crate) fn table(desk: &Arc<Desk>) -> Vec<Arc<Route>> {
         jobs::rows(desk),
         ledger::rows(desk),
         log_level::rows(desk),
+        profiles::rows(desk),
     ];
     rows.into_iter().flatten().map(Arc::new).collect()
 }

@@ -14,4 +14,5 @@ mod log_level;
 mod metrics;
 mod pages;
 mod probe;
+mod profiles;
 mod world;

@@ -320,6 +320,7 @@ pub(crate) async fn openapi() -> Value {
         ledger: None,
         jobs: None,
         log: None,
+        profiles: None,
     });
     let module = TransactionsModule::new(TransactionsParts { counter: ground.counter.clone() });
     let door = ground.builder(vec![Arc::new(connection), Arc::new(module)]).house(house).open().await;
