@@ -50,3 +50,30 @@ pub(super) fn judge(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
         faults.push(Fault::new(PATH, origin(judged, PATH), complaint));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Sources, load};
+
+    fn with(endpoint: &str) -> Result<Option<String>, String> {
+        let mut sources = Sources::default();
+        sources.environment.insert("CREDIT_TELEMETRY__OTLP__ENDPOINT".into(), endpoint.into());
+        let settings = load(&sources).map_err(|faults| faults.to_string())?;
+        Ok(settings.telemetry.otlp.map(|otlp| otlp.endpoint))
+    }
+
+    #[test]
+    fn traces_go_to_an_address_without_credentials_or_nowhere() {
+        assert_eq!(with(""), Ok(None), "an empty variable is not set");
+        for good in ["http://collector:4318", "https://traces.example/otlp/"] {
+            assert_eq!(with(good), Ok(Some(good.to_owned())));
+        }
+        for wrong in
+            ["collector:4318", "grpc://collector", "http://", "http://me:hunter2@collector", "http://a b"]
+        {
+            let faults = with(wrong).expect_err("a fault");
+            assert!(faults.contains("telemetry.otlp.endpoint"), "{faults}");
+            assert!(!faults.contains("hunter2"), "{faults}");
+        }
+    }
+}
