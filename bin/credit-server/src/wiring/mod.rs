@@ -128,18 +128,7 @@ impl Service {
             hash: adapters.index_hash.clone(),
             grace_seconds: seconds(settings.auth.api_key_grace),
         }));
-        let ledger = Ledger::new(LedgerParts {
-            journal: adapters.journal.clone(),
-            documents: documents.clone(),
-            clock: clock.clone(),
-            ids: ids.clone(),
-            settings: LedgerSettings {
-                sweep_every: settings.ledger.sweep_interval,
-                successor_seconds: seconds(settings.ledger.refund_successor_ttl),
-                ..LedgerSettings::default()
-            },
-            runtime: runtime.handle(),
-        });
+        let ledger = ledger(&adapters, settings, &runtime);
         let counter = Counter::new(CounterParts {
             ledger: ledger.clone(),
             apps: apps.clone(),
@@ -234,6 +223,22 @@ impl Service {
         self.runtime.stop();
         closed
     }
+}
+
+/// The books, on threads of their own.
+fn ledger(adapters: &Adapters, settings: &Settings, runtime: &LedgerRuntime) -> Arc<Ledger> {
+    Ledger::new(LedgerParts {
+        journal: adapters.journal.clone(),
+        documents: adapters.documents.clone(),
+        clock: adapters.clock.clone(),
+        ids: adapters.ids.clone(),
+        settings: LedgerSettings {
+            sweep_every: settings.ledger.sweep_interval,
+            successor_seconds: seconds(settings.ledger.refund_successor_ttl),
+            ..LedgerSettings::default()
+        },
+        runtime: runtime.handle(),
+    })
 }
 
 /// The modules in their order, those of `modules.enabled` only.
