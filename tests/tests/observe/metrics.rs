@@ -90,7 +90,7 @@ fn the_business_is_told_by_type_and_asset_and_the_ledger_stays_in_balance() {
     let owner = register(&app);
     purchase(&app, &owner.wallet, 100);
     let soon = credit_tests::contract::from_now(3_600_000);
-    let given = json!({"type": "grant", "wallet_id": owner.wallet, "amount": 7, "reason": "welcome", "expires_at": soon});
+    let given = json!({"type": "grant", "wallet_id": owner.wallet, "amount": 7, "expires_at": soon});
     transact(&app, &given).expect(201);
     for _ in 0..2 {
         transact(&app, &json!({"type": "spend", "wallet_id": owner.wallet, "amount": 5})).expect(201);
