@@ -254,7 +254,7 @@ pub(crate) const METRICS: &[Metric] = metrics! {
         ["dependency": DEPENDENCIES, "reason": Values::Of(&["open", "full"])], Zero,
         "Calls that were not made: the breaker was open, or too many calls were under way.";
     Shape::Gauge, "credit_pool_connections", "connections",
-        ["pool": Values::Of(&["redis"]), "state": Values::Of(&["idle", "used"])], InUse,
+        ["pool": Values::Of(&["mongodb", "redis"]), "state": Values::Of(&["idle", "used"])], InUse,
         "Connections of a pool. There where that pool is.";
 
     Shape::Counter, "credit_redis_round_trips_total", "commands",
