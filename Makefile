@@ -74,6 +74,15 @@ openapi-check: server ## is openapi.json what the code says?
 		|| { echo "openapi.json is not what the code says: run \`make openapi\` and read the difference"; exit 1; }
 	@echo "openapi.json is what the code says"
 
+.PHONY: docs
+docs: server ## write from the code what docs/ has of it: metrics, configuration
+	$(CREDIT_SERVER_BIN) docs docs
+
+.PHONY: docs-check
+docs-check: server ## is docs/ what the code says?
+	@$(CREDIT_SERVER_BIN) docs --check docs
+	@echo "docs/metrics.md and docs/configuration.md are what the code says"
+
 .PHONY: openapi-lint
 openapi-lint: ## lint openapi.json
 	scripts/openapi-lint.sh

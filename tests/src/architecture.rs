@@ -3,6 +3,8 @@
 //! A rule is a function from [`House`] to the sentences that say what breaks it; none means that it holds.
 //! `tests/architecture.rs` asks them of the real house; the tests below show that each of them can fail.
 
+mod metrics;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -242,6 +244,8 @@ pub fn unlisted_collections(house: &House) -> Vec<String> {
     }
     found
 }
+
+pub use metrics::{Told, told_metrics, untold_metrics};
 
 /// Deciding functions that wait: the domain is given all it needs.
 pub fn waiting_domains(house: &House) -> Vec<String> {

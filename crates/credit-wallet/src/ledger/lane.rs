@@ -11,12 +11,14 @@ use credit_core::ports::StoreError;
 use credit_core::ports::journal::{Appended, Group};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use super::book::Book;
 use super::codec;
 use super::draft::{Draft, Effects, NotNow, Verdict};
 use super::job::Job;
 use super::state::TailGroup;
+use super::{meter, traced};
 
 /// The only writer of a book in this process.
 pub(crate) struct Lane {
@@ -199,7 +201,8 @@ impl Lane {
             records: effects.records.clone(),
         };
         let append = append(self.book.clone(), effects.sequence, Group { id: parts.ids.mint(), bytes });
-        let landing = parts.runtime.spawn(append);
+        let landing =
+            parts.runtime.spawn(append.instrument(traced::of_group(&draft.decided, effects.sequence)));
         let (effects, decided) = (Arc::new(effects), draft.decided);
         self.flight = Some(Flight { effects, group, decided, landing });
     }
@@ -212,6 +215,7 @@ impl Lane {
             Ok(Appended::Appended) => {
                 metrics::histogram!("credit_ledger_group_records")
                     .record(f64::from(u32::try_from(flight.group.records.len()).unwrap_or(u32::MAX)));
+                meter::count_posted(&flight.group.records);
                 let wallets = flight.effects.wallets.values().cloned();
                 self.book.state.write().commit(flight.group, wallets);
                 self.book.appended.notify_one();
