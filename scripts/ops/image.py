@@ -323,10 +323,10 @@ def faults(server, full=False):
 
 
 def tidy():
-    """Every layer is a whole copy with this driver: what stays is the small base of the runtime."""
-    keep = argument("RUNTIME_IMAGE")
+    """Every layer is a whole copy with this driver: what stays is the bases."""
+    keep = {argument("RUNTIME_IMAGE"), argument("RUST_IMAGE")}
     for image in json.loads(buildah("images", "--all", "--json")):
-        if keep not in (image.get("names") or []):
+        if not keep & set(image.get("names") or []):
             subprocess.run(["buildah", "--root", HOME / "storage", "--runroot", HOME / "run", "--storage-driver", "vfs", "rmi", "--force", image["id"]], capture_output=True, check=False)
 
 
