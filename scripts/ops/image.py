@@ -285,11 +285,11 @@ def lifetime(running, config, environment):
 
 
 def size(name):
-    """What the image adds to its base, in bytes: what its last layer holds, unpacked."""
+    """All files of an image, in bytes."""
     container = buildah("from", "--signature-policy", HOME / "policy.json", "--pull-never", name).strip()
     try:
         root = pathlib.Path(buildah("mount", container).strip())
-        return (root / "usr/local/bin/credit-server").stat().st_size
+        return sum(file.lstat().st_size for file in root.rglob("*") if file.is_file() and not file.is_symlink())
     finally:
         buildah("rm", container)
 
@@ -311,7 +311,7 @@ def faults(server, full=False):
         config = settings(name)
         yield from described(config)
         yield from start(name, config)
-        bytes_ = size(name)
+        bytes_ = size(name) - size(argument("RUNTIME_IMAGE"))
         released = full or "release" in pathlib.Path(server).parts
         print(f"     the image is {bytes_ / (1 << 20):.1f} MiB without its base{'' if released else ', of an unoptimised build'}", flush=True)
         if released and bytes_ > GOAL:
@@ -323,10 +323,10 @@ def faults(server, full=False):
 
 
 def tidy():
-    """Every layer is a whole copy with this driver: what stays is the small base of the runtime."""
-    keep = argument("RUNTIME_IMAGE")
+    """Every layer is a whole copy with this driver: what stays is the bases."""
+    keep = {argument("RUNTIME_IMAGE"), argument("RUST_IMAGE")}
     for image in json.loads(buildah("images", "--all", "--json")):
-        if keep not in (image.get("names") or []):
+        if not keep & set(image.get("names") or []):
             subprocess.run(["buildah", "--root", HOME / "storage", "--runroot", HOME / "run", "--storage-driver", "vfs", "rmi", "--force", image["id"]], capture_output=True, check=False)
 
 
