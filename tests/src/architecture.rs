@@ -31,7 +31,7 @@ const EVERY_LIBRARY: [&str; 6] =
     ["credit-core", "credit-infra", "credit-api", "credit-users", "credit-wallet", "credit-transactions"];
 
 /// Libraries that answer behind a port; by name or, ending in `*`, by its beginning.
-const BEHIND_PORTS: [&str; 14] = [
+const BEHIND_PORTS: [&str; 18] = [
     "redb",
     "mongodb",
     "bson",
@@ -46,6 +46,10 @@ const BEHIND_PORTS: [&str; 14] = [
     "bcrypt",
     "jsonwebtoken",
     "fernet",
+    "opentelemetry",
+    "opentelemetry_sdk",
+    "opentelemetry-otlp",
+    "tracing-opentelemetry",
 ];
 
 /// What a module may switch on in actix-web; TLS, compression and HTTP/2 are the server's.

@@ -18,6 +18,8 @@ use crate::config::{Log, LogFormat, is_log_filter};
 /// must not be in a log.
 const QUIET: &str = "actix_server=warn,vaultrs=off,rustify=off,hyper=info,hyper_util=info,h2=info,reqwest=info,\
                      rustls=info,opentelemetry=warn,opentelemetry_sdk=warn,opentelemetry-otlp=warn";
+/// Spans that are only for traces: in the log they would stand in place of that of the request.
+const FOR_TRACES: &str = "credit_trace=off";
 /// What an admin cannot switch on from afar.
 const NEVER: &str = "vaultrs=off,rustify=off";
 
@@ -31,8 +33,8 @@ pub(crate) struct LogControl {
 /// Starts logging, and tracing beside it. Once in the life of the process.
 pub(crate) fn start(log: &Log, tracing: Option<&Tracing>) -> Arc<LogControl> {
     // What is asked for stands behind, and wins. It has been judged with the configuration.
-    let filter =
-        EnvFilter::try_new(format!("{QUIET},{}", log.level)).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(format!("{QUIET},{},{FOR_TRACES}", log.level))
+        .unwrap_or_else(|_| EnvFilter::new("info"));
     let (filter, handle) = reload::Layer::new(filter);
     let for_people = match log.format {
         LogFormat::Auto => std::io::stderr().is_terminal(),
@@ -74,7 +76,8 @@ impl LogLevel for LogControl {
         if !is_log_filter(level) {
             return Err(TAKES.to_owned());
         }
-        let filter = EnvFilter::try_new(format!("{QUIET},{level},{NEVER}")).map_err(|_| TAKES.to_owned())?;
+        let filter = EnvFilter::try_new(format!("{QUIET},{level},{FOR_TRACES},{NEVER}"))
+            .map_err(|_| TAKES.to_owned())?;
         let mut present = self.present.lock();
         self.filter.reload(filter).map_err(|_| "nothing is logged any more".to_owned())?;
         level.clone_into(&mut present);

@@ -1,6 +1,6 @@
 //! A collector of traces: takes OTLP over HTTP, as protobuf, and keeps what it was sent.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -112,7 +112,7 @@ fn read(reader: &mut impl BufRead) -> Option<(Vec<u8>, Vec<String>)> {
 
 fn spans(request: ExportTraceServiceRequest) -> Vec<Arrived> {
     use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |bytes: &[u8]| bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     let told = |pairs: &[KeyValue]| -> Vec<(String, String)> {
         let text = |value: &Value| match value {
             Value::StringValue(text) => text.clone(),

@@ -7,9 +7,12 @@ use anyhow::{Context, Result, anyhow};
 use crate::exit::Failure;
 use crate::reference::{configuration, metrics};
 
+/// Makes a page of what is kept of it.
+type Make = fn(&str) -> Result<String>;
+
 /// Writes the pages that are made of the code, or says which are not what it says.
 pub(crate) fn run(directory: &Path, check: bool) -> Result<(), Failure> {
-    let pages: [(&str, fn(&str) -> Result<String>); 2] =
+    let pages: [(&str, Make); 2] =
         [("metrics.md", |_| Ok(metrics::page())), ("configuration.md", configuration::page)];
     let mut stale = Vec::new();
     for (name, make) in pages {

@@ -215,7 +215,7 @@ pub(crate) const METRICS: &[Metric] = metrics! {
         "How long ago wallets, held and expiring credits were counted through. There once they were the first time.";
 
     Shape::Gauge, "credit_ledger_imbalance", "credits", ["asset": Values::Assets], Zero,
-        "Debits less credits of all entries in all books: must be 0.";
+        "How far debits and credits are apart, added up over all books: must be 0.";
     Shape::Histogram(GROUP_RECORDS), "credit_ledger_group_records", "records", [], Zero,
         "Records in the groups that this process has appended to the journal.";
     Shape::Counter, "credit_ledger_slots_taken_total", "slots", [], Zero,

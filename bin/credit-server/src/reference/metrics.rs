@@ -72,7 +72,7 @@ fn of_label(label: &Label) -> String {
 }
 
 fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}\n")).collect()
+    text.lines().fold(String::new(), |text, line| text + "  " + line + "\n")
 }
 
 #[cfg(test)]

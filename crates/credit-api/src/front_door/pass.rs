@@ -152,7 +152,7 @@ async fn admit(
     if route.idempotent {
         request.is_dry_run()?;
     }
-    let service = tracing::debug_span!("service", code.function.name = route.summary);
+    let service = tracing::debug_span!(target: "credit_trace", "service", operation = route.summary);
     handler(request).instrument(service).await
 }
 

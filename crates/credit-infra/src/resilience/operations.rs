@@ -33,8 +33,7 @@ impl Operation {
     /// Makes a call, measured and as a span.
     pub(super) async fn measured<A: Ending>(&self, call: impl Future<Output = A>) -> A {
         let began = Instant::now();
-        let span =
-            tracing::debug_span!("store", otel.kind = "client", store = self.store, operation = self.name);
+        let span = tracing::debug_span!(target: "credit_trace", "store", otel.kind = "client", store = self.store, operation = self.name);
         let answer = call.instrument(span).await;
         self.note(answer.outcome(), began);
         answer

@@ -7,7 +7,6 @@ use credit_core::AssetCode;
 use parking_lot::Mutex;
 
 use super::book::Ledger;
-use super::state::Totals;
 use crate::domain::Record;
 
 /// Admins make assets, and each is a series: beyond so many the rest is told together.
@@ -48,17 +47,14 @@ impl Ledger {
     /// Sets the gauges of the books to what they are now. Looks at memory only.
     pub fn measure(&self) {
         let books = self.open_books();
-        let mut totals: BTreeMap<String, Totals> = BTreeMap::new();
-        for book in &books {
-            for (asset, sums) in book.totals() {
-                let total = totals.entry(asset_label(asset)).or_default();
-                total.debits = total.debits.saturating_add(sums.debits);
-                total.credits = total.credits.saturating_add(sums.credits);
-            }
+        // Without signs: what is missing in one book does not make up for what is too much in another.
+        let mut apart: BTreeMap<String, i128> = BTreeMap::new();
+        for (asset, sums) in books.iter().flat_map(|book| book.totals()) {
+            let sum = apart.entry(asset_label(asset)).or_default();
+            *sum = sum.saturating_add(sums.debits.saturating_sub(sums.credits).saturating_abs());
         }
-        for (asset, total) in totals {
-            metrics::gauge!("credit_ledger_imbalance", "asset" => asset)
-                .set(wide(total.debits.saturating_sub(total.credits)));
+        for (asset, sum) in apart {
+            metrics::gauge!("credit_ledger_imbalance", "asset" => asset).set(wide(sum));
         }
         let lag = books.iter().map(|book| book.lag()).max().unwrap_or_default();
         let queued = books.iter().map(|book| book.queued()).sum();
