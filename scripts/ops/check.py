@@ -78,7 +78,7 @@ def autoscaler(docs):
     given = {}
     for rule in yaml.safe_load(block[1])["rules"]["custom"]:
         metric = re.match(r"[a-z_]+", rule["seriesQuery"])[0]
-        if metric not in monitoring.sources():
+        if metric not in monitoring.reference():
             yield f"docs/kubernetes.md: the adapter is told of {metric}, which is not exported"
         given[rule["name"]["as"]] = rule
         for label in re.findall(r'(\w+)!=""', rule["seriesQuery"]):
@@ -266,7 +266,7 @@ def main():
     checks += [("every rule can fail", lambda: rules_test.blind(docs))]
     checks += [("alert rules", lambda: run(promtool(), "check", "rules", "deploy/monitoring/rules.yaml"))]
     checks += [("alert cases", lambda: monitoring.play(promtool())), ("alert pages", monitoring.pages)]
-    checks += [("rules and dashboards ask for what there is", monitoring.unknown), ("what is made of others", monitoring.stale)]
+    checks += [("rules and dashboards ask for what there is", lambda: [*monitoring.unknown(), *monitoring.blind_to_strangers()]), ("what is made of others", monitoring.stale)]
     checks += [("autoscaler", lambda: autoscaler(docs["prod"])), ("guide", lambda: guide(rendered)), ("links", links)]
     checks += [("what stops attacks is there", pointers), ("who follows the guide", lambda: operator(server))]
     checks += [("live metrics", lambda: live.metrics(server, promtool())), ("SBOM", sbom)]
