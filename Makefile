@@ -74,14 +74,42 @@ openapi-check: server ## is openapi.json what the code says?
 		|| { echo "openapi.json is not what the code says: run \`make openapi\` and read the difference"; exit 1; }
 	@echo "openapi.json is what the code says"
 
+.PHONY: docs
+docs: server ## write from the code what docs/ has of it: metrics, configuration
+	$(CREDIT_SERVER_BIN) docs docs
+
+.PHONY: docs-check
+docs-check: server ## is docs/ what the code says?
+	@$(CREDIT_SERVER_BIN) docs --check docs
+	@echo "docs/metrics.md and docs/configuration.md are what the code says"
+
 .PHONY: openapi-lint
 openapi-lint: ## lint openapi.json
 	scripts/openapi-lint.sh
 
 .PHONY: ops-check
 ops-check: server ## check Dockerfile, deploy/ and alerts with the real tools, and the program with what they configure
-	@scripts/tools.sh --quiet ops kubernetes-models promtool
+	@scripts/tools.sh --quiet ops kubernetes-models promtool image mongod
 	@$(abspath target/tools)/ops/bin/python scripts/ops/check.py
+
+.PHONY: image-check
+image-check: server ## build the image around the program, start it as 65532 with a read-only root, ask, stop (root)
+	@scripts/tools.sh --quiet ops image
+	@$(abspath target/tools)/ops/bin/python scripts/ops/image.py runtime
+
+.PHONY: image-check-full
+image-check-full: ## the same with every stage of the Dockerfile, from the sources (root; a quarter of an hour and more)
+	@scripts/tools.sh --quiet ops image
+	@$(abspath target/tools)/ops/bin/python scripts/ops/image.py full
+
+.PHONY: sbom
+sbom: ## write what the program is made of, as CycloneDX: target/sbom/credit-server.cdx.json
+	scripts/sbom.py target/sbom/credit-server.cdx.json
+
+.PHONY: monitoring
+monitoring: ## write what is made of the alerts and of the code of the dashboards
+	@scripts/tools.sh --quiet ops
+	@$(abspath target/tools)/ops/bin/python scripts/ops/monitoring.py
 
 .PHONY: ops-filled
 ops-filled: ## list the sample values that an overlay still has: OVERLAY=deploy/k8s/overlays/prod

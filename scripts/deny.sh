@@ -22,5 +22,6 @@ elif compgen -G 'target/tools/advisory-db/*/.git' >/dev/null; then
 else
     echo
     echo '!!! NOT RUN: cargo deny advisories (database unreachable) !!!'
+    # shellcheck disable=SC2016 # a command, shown as it is
     echo '    Run `make deny` once where the RustSec advisory database can be fetched.'
 fi

@@ -137,6 +137,27 @@ promtool() {
     "$tools/bin/promtool" --version >/dev/null 2>&1 || die "promtool does not run here: put one on the PATH"
 }
 
+# What builds an image without a Docker engine, and what the check of one starts it with.
+image() {
+    local missing=() package
+    while read -r program package; do
+        type -P "$program" >/dev/null 2>&1 || missing+=("$package")
+    done <<'PROGRAMS'
+buildah buildah
+debootstrap debootstrap
+ip iproute2
+strip binutils
+setpriv util-linux
+PROGRAMS
+    if ((${#missing[@]} == 0)); then
+        there "image: buildah, debootstrap"
+        return
+    fi
+    for package in "${missing[@]}"; do
+        install "$package" "$package, for make image-check,"
+    done
+}
+
 # installs PACKAGE HINT: from Debian if we may, else the sentence that says who can.
 install() {
     if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null 2>&1; then
@@ -144,9 +165,9 @@ install() {
     fi
     say "$1 is installed from Debian"
     # Run level 1: what is installed is not started as a service.
-    RUNLEVEL=1 apt-get install -y -qq "$1" >/dev/null 2>&1 || {
+    RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "$1" >/dev/null 2>&1 || {
         apt-get update -qq
-        RUNLEVEL=1 apt-get install -y -qq "$1" >/dev/null
+        RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "$1" >/dev/null
     }
 }
 
@@ -209,7 +230,7 @@ redis() {
     install redis-server "redis-server"
 }
 
-[[ $# -gt 0 ]] || set -- cargo-deny redocly schemathesis wrk mongod redis ops kubernetes-models promtool
+[[ $# -gt 0 ]] || set -- cargo-deny redocly schemathesis wrk mongod redis ops kubernetes-models promtool image
 for tool in "$@"; do
     case $tool in
         cargo-deny) cargo_deny ;;
@@ -221,6 +242,7 @@ for tool in "$@"; do
         ops) ops ;;
         kubernetes-models) kubernetes_models ;;
         promtool) promtool ;;
-        *) die "no tool is called \"$tool\": cargo-deny, redocly, schemathesis, wrk, mongod, redis, ops, kubernetes-models, promtool" ;;
+        image) image ;;
+        *) die "no tool is called \"$tool\": cargo-deny, redocly, schemathesis, wrk, mongod, redis, ops, kubernetes-models, promtool, image" ;;
     esac
 done

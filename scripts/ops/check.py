@@ -7,16 +7,24 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
+import jsonschema
+import referencing
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "target/tools"
 sys.path.insert(0, str(ROOT / "scripts/ops"))
 
+import backup  # noqa: E402
+import image  # noqa: E402
+import live  # noqa: E402
+import monitoring  # noqa: E402
 import program  # noqa: E402
 import rules  # noqa: E402
 import rules_test  # noqa: E402
@@ -63,34 +71,54 @@ def promtool():
     return ours if ours.exists() else "promtool"
 
 
-def metrics_told():
-    """Every name of a metric that the sources have."""
-    names = set()
-    for file in [*ROOT.glob("crates/*/src/**/*.rs"), *ROOT.glob("bin/*/src/**/*.rs")]:
-        names |= set(re.findall(r'"((?:credit|http_server)_[a-z_]+)"', file.read_text()))
-    return names
+def autoscaler(docs):
+    """What the autoscaler asks of the Prometheus adapter is what the guide's rule gives, of a metric that we have."""
+    told = (ROOT / "docs/kubernetes.md").read_text()
+    block = re.search(r"```yaml\n(rules:\n  custom:\n.*?)```", told, re.DOTALL)
+    given = {}
+    for rule in yaml.safe_load(block[1])["rules"]["custom"]:
+        metric = re.match(r"[a-z_]+", rule["seriesQuery"])[0]
+        if metric not in monitoring.reference():
+            yield f"docs/kubernetes.md: the adapter is told of {metric}, which is not exported"
+        given[rule["name"]["as"]] = rule
+        for label in re.findall(r'(\w+)!=""', rule["seriesQuery"]):
+            if label not in rule["resources"]["overrides"]:
+                yield f"docs/kubernetes.md: the adapter is not told what {label} is"
+        query = rule["metricsQuery"]
+        for sign, value in (("<<.Series>>", metric), ("<<.LabelMatchers>>", 'namespace="a",pod="b"'), ("<<.GroupBy>>", "pod")):
+            query = query.replace(sign, value)
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            yaml.safe_dump({"groups": [{"name": "a", "rules": [{"record": "a:b", "expr": query}]}]}, file)
+            file.flush()
+            yield from run(promtool(), "check", "rules", file.name)
+    for doc in docs:
+        for metric in doc["spec"]["metrics"] if doc["kind"] == "HorizontalPodAutoscaler" else []:
+            if metric["type"] == "Pods" and metric["pods"]["metric"]["name"] not in given:
+                yield f"the autoscaler goes by {metric['pods']['metric']['name']}, which no rule of docs/kubernetes.md gives"
 
 
-def monitoring():
-    """Rules and panels ask only for what is exported; each alert has its page; both copies of the rules are one."""
-    kept = yaml.safe_load((ROOT / "deploy/monitoring/rules.yaml").read_text())["groups"]
-    given = yaml.safe_load((ROOT / "deploy/k8s/components/monitoring/prometheus-rule.yaml").read_text())["spec"]["groups"]
-    if kept != given:
-        yield "prometheus-rule.yaml is not what deploy/monitoring/rules.yaml is"
-    alerts = [rule for group in kept for rule in group["rules"]]
-    panels = json.loads((ROOT / "deploy/monitoring/overview.json").read_text())["panels"]
-    asked = [rule["expr"] for rule in alerts] + [target["expr"] for panel in panels for target in panel["targets"]]
-    known = metrics_told()
-    for name in sorted({name for expr in asked for name in re.findall(r"\b((?:credit|http_server)_[a-z_]+)\b", expr)}):
-        if re.sub("_(bucket|sum|count)$", "", name) not in known:
-            yield f"{name} is asked for, and not exported"
-    pages = (ROOT / "docs/alerts.md").read_text()
-    tested = (ROOT / "deploy/monitoring/rules.test.yaml").read_text()
-    for alert in (rule["alert"] for rule in alerts):
-        if f"## {alert}\n" not in pages:
-            yield f"{alert} has no page in docs/alerts.md"
-        if not re.search(rf"alertname: {alert}\n\s+exp_alerts", tested) or f"alertname: {alert}}}" not in tested:
-            yield f"{alert} has no case in which it fires, or none in which it must not"
+def sbom():
+    """It is made, has every crate once, and is what the schema of CycloneDX says."""
+    home = next((TOOLS / "ops").glob("lib/python*/site-packages/cyclonedx/schema/_res"))
+    with tempfile.TemporaryDirectory() as work:
+        file = pathlib.Path(work) / "credit-server.cdx.json"
+        faults = list(run(ROOT / "scripts/sbom.py", file))
+        if faults:
+            yield from faults
+            return
+        bom = json.loads(file.read_text())
+    schemas_of = {name: json.loads((home / f"{name}.SNAPSHOT.schema.json").read_text()) for name in ("bom-1.5", "spdx", "jsf-0.82")}
+    registry = referencing.Registry().with_resources(
+        (schema["$id"], referencing.Resource.from_contents(schema)) for schema in schemas_of.values()
+    )
+    for fault in jsonschema.Draft7Validator(schemas_of["bom-1.5"], registry=registry).iter_errors(bom):
+        yield f"{fault.json_path}: {fault.message[:200]}"
+    parts = [part["bom-ref"] for part in bom["components"]]
+    if len(parts) < 100 or len(parts) != len(set(parts)):
+        yield f"it has {len(parts)} parts, {len(set(parts))} of them different"
+    for part in bom["components"]:
+        if not part["purl"].startswith("pkg:cargo/credit-") and ("hashes" not in part or "licenses" not in part):
+            yield f"{part['bom-ref']} has no hash, or no licence"
 
 
 def samples(text):
@@ -106,18 +134,62 @@ def guide(rendered):
 
 
 def links():
-    """Links of both pages lead somewhere, to the heading too."""
-    for page in ("kubernetes.md", "alerts.md"):
-        for target in re.findall(r"\]\(([^)]+)\)", (ROOT / "docs" / page).read_text()):
+    """Links of every page lead somewhere, to the heading too."""
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+        for target in re.findall(r"\]\(([^)\s]+)\)", text):
+            if re.match(r"[a-z]+:", target):
+                continue
             file, _, heading = target.partition("#")
-            there = ROOT / "docs" / (file or page)
+            there = (page.parent / file) if file else page
             if not there.exists():
-                yield f"docs/{page}: {target} leads nowhere"
+                yield f"{page.relative_to(ROOT)}: {target} leads nowhere"
+                continue
+            if not heading or there.suffix != ".md":
                 continue
             titles = re.findall(r"^#+ (.+)$", there.read_text(), re.MULTILINE)
             anchors = {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
-            if heading and heading not in anchors:
-                yield f"docs/{page}: {target} has no such heading"
+            if heading not in anchors:
+                yield f"{page.relative_to(ROOT)}: {target} has no such heading"
+
+
+def operator(server):
+    """Who follows the guide gets to the end: what is left is named, and nothing is once every sample is filled in."""
+    before = samples(render("deploy/k8s/overlays/prod"))
+    if not before:
+        yield "prod has no sample values to be filled in"
+    named = dict(zip(before, (f"v{number}.shop.test" for number in range(len(before)))))
+    with tempfile.TemporaryDirectory() as work:
+        shutil.copytree(ROOT / "deploy/k8s", pathlib.Path(work) / "k8s")
+        here = pathlib.Path(work) / "k8s/overlays/prod"
+
+        def fill(found):
+            # A network stays a network, a name a name.
+            return "10.0.0.0/28" if found[0][0].isdigit() else named.get(found[0], "shop.test")
+
+        for file in here.rglob("*"):
+            if file.is_file():
+                file.write_text(SAMPLE.sub(fill, file.read_text()))
+        rendered = render(here)
+        for value in samples(rendered):
+            yield f"{value} is still there when every sample value of the overlay was filled in"
+        docs = list(yaml.safe_load_all(rendered))
+        yield from rules.faults(docs)
+        yield from program.check(server, docs)
+        yield from program.missing(server, docs)
+
+
+def pointers():
+    """What docs/security.md says stops an attack is there: the file, and the test in it."""
+    page = (ROOT / "docs/security.md").read_text()
+    found = re.findall(r"`((?:crates|tests|bin|scripts|deploy)/[\w./-]+)`(?: `(\w+)`)?", page)
+    if len(found) < 30:
+        yield f"docs/security.md names {len(found)} places"
+    for path, test in found:
+        if not (ROOT / path).exists():
+            yield f"docs/security.md: {path} is not there"
+        elif test and not re.search(rf"fn {test}\b", (ROOT / path).read_text()):
+            yield f"docs/security.md: {path} has no test {test}"
 
 
 def context():
@@ -148,6 +220,18 @@ def compose_rules():
                 yield f"compose: {name} opens {port} to the network"
 
 
+def compose_prometheus():
+    """Prometheus in Compose is started with files that it takes, at the places that it is told of."""
+    with tempfile.TemporaryDirectory() as work:
+        shutil.copy(ROOT / "deploy/compose/prometheus/prometheus.yaml", work)
+        shutil.copy(ROOT / "deploy/monitoring/rules.yaml", work)
+        yield from run(promtool(), "check", "config", pathlib.Path(work) / "prometheus.yaml")
+    sources = yaml.safe_load((ROOT / "deploy/compose/compose.yaml").read_text())["configs"]
+    for name, config in sources.items():
+        if not (ROOT / "deploy/compose" / config["file"]).exists():
+            yield f"compose: the config {name} is {config['file']}, which is not there"
+
+
 def compose_configs(server):
     """Both files of compose; Vault gives what vault/init.sh would put there."""
     yield from program.check_file(server, ROOT / "deploy/compose/config/minimal.toml", ["/var/lib/credit"])
@@ -167,12 +251,13 @@ def main():
     tools = TOOLS / "ops/bin"
     rendered = {name: render(f"deploy/k8s/overlays/{name}") for name in ENVIRONMENTS}
     docs = {name: list(yaml.safe_load_all(text)) for name, text in rendered.items()}
-    shell = [*ROOT.glob("deploy/**/*.sh")]
+    shell = [*ROOT.glob("deploy/**/*.sh"), *ROOT.glob("scripts/*.sh")]
 
     checks = [("Dockerfile", lambda: run(tools / "hadolint", "Dockerfile")), ("build context", context)]
     checks += [("shell scripts", lambda: run(tools / "shellcheck", *shell))]
     checks += [("compose schema", lambda: run(tools / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", "deploy/compose/compose.yaml"))]
     checks += [("compose rules", compose_rules), ("compose configuration", lambda: compose_configs(server))]
+    checks += [("compose: Prometheus", compose_prometheus)]
     for name in ENVIRONMENTS:
         checks += [(f"{name}: schemas", lambda name=name: schemas(rendered[name]))]
         checks += [(f"{name}: rules", lambda name=name: rules.faults(docs[name]))]
@@ -180,8 +265,12 @@ def main():
         checks += [(f"{name}: probes", lambda name=name: program.probe(server, docs[name], READY[name]))]
     checks += [("every rule can fail", lambda: rules_test.blind(docs))]
     checks += [("alert rules", lambda: run(promtool(), "check", "rules", "deploy/monitoring/rules.yaml"))]
-    checks += [("alert cases", lambda: run(promtool(), "test", "rules", "deploy/monitoring/rules.test.yaml"))]
-    checks += [("monitoring", monitoring), ("guide", lambda: guide(rendered)), ("links", links)]
+    checks += [("alert cases", lambda: monitoring.play(promtool())), ("alert pages", monitoring.pages)]
+    checks += [("rules and dashboards ask for what there is", lambda: [*monitoring.unknown(), *monitoring.blind_to_strangers()]), ("what is made of others", monitoring.stale)]
+    checks += [("autoscaler", lambda: autoscaler(docs["prod"])), ("guide", lambda: guide(rendered)), ("links", links)]
+    checks += [("what stops attacks is there", pointers), ("who follows the guide", lambda: operator(server))]
+    checks += [("live metrics", lambda: live.metrics(server, promtool())), ("SBOM", sbom)]
+    checks += [("export and restore of MongoDB", lambda: backup.faults(server)), ("image", lambda: image.faults(server))]
 
     failed = 0
     for name, check in checks:

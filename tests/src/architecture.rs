@@ -3,6 +3,8 @@
 //! A rule is a function from [`House`] to the sentences that say what breaks it; none means that it holds.
 //! `tests/architecture.rs` asks them of the real house; the tests below show that each of them can fail.
 
+mod metrics;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,7 +31,7 @@ const EVERY_LIBRARY: [&str; 6] =
     ["credit-core", "credit-infra", "credit-api", "credit-users", "credit-wallet", "credit-transactions"];
 
 /// Libraries that answer behind a port; by name or, ending in `*`, by its beginning.
-const BEHIND_PORTS: [&str; 14] = [
+const BEHIND_PORTS: [&str; 18] = [
     "redb",
     "mongodb",
     "bson",
@@ -44,6 +46,10 @@ const BEHIND_PORTS: [&str; 14] = [
     "bcrypt",
     "jsonwebtoken",
     "fernet",
+    "opentelemetry",
+    "opentelemetry_sdk",
+    "opentelemetry-otlp",
+    "tracing-opentelemetry",
 ];
 
 /// What a module may switch on in actix-web; TLS, compression and HTTP/2 are the server's.
@@ -242,6 +248,8 @@ pub fn unlisted_collections(house: &House) -> Vec<String> {
     }
     found
 }
+
+pub use metrics::{Told, told_metrics, untold_metrics};
 
 /// Deciding functions that wait: the domain is given all it needs.
 pub fn waiting_domains(house: &House) -> Vec<String> {

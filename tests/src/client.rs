@@ -147,6 +147,20 @@ impl Client {
         self.call("GET", path, &[], None).expect("an answer")
     }
 
+    /// `GET` of what is no text: the status and the body.
+    ///
+    /// # Panics
+    /// If no answer came.
+    #[track_caller]
+    pub fn bytes(&self, path: &str) -> (u16, Vec<u8>) {
+        let mut request = ureq::http::Request::builder().method("GET").uri(format!("{}{path}", self.base));
+        if let Some((name, value)) = &self.credential {
+            request = request.header(*name, value);
+        }
+        let mut answer = self.agent.run(request.body(()).expect("a request")).expect("an answer");
+        (answer.status().as_u16(), answer.body_mut().read_to_vec().expect("a body"))
+    }
+
     /// `POST` without a key.
     ///
     /// # Panics

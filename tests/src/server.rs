@@ -120,7 +120,9 @@ impl Server {
         let log = self.log();
         let found = log.match_indices("/metrics").filter_map(|(end, _)| {
             let start = log[..end].rfind("http://")?;
-            Some(log[start..end].to_owned())
+            // The path stands also in the lines of calls.
+            let address = &log[start..end];
+            (!address.contains(['"', ' ', '\n'])).then(|| address.to_owned())
         });
         found.last().context("the server printed no metrics address")
     }

@@ -47,6 +47,11 @@ fn every_collection_is_listed_by_its_module() {
 }
 
 #[test]
+fn every_metric_and_every_label_is_told() {
+    holds(rules::untold_metrics);
+}
+
+#[test]
 fn the_domain_never_waits() {
     holds(rules::waiting_domains);
 }

@@ -72,6 +72,17 @@ pub(crate) enum Command {
     /// Print the contract as OpenAPI 3.1
     #[command(after_help = "Examples:\n  credit-server openapi > openapi.json")]
     Openapi,
+    /// Write what the reference has from the code: docs/metrics.md, and the keys in docs/configuration.md
+    #[command(
+        after_help = "Examples:\n  credit-server docs docs\n  credit-server docs --check docs   (exit code 1 if they are not what the code says)"
+    )]
+    Docs {
+        /// Where those pages are
+        directory: PathBuf,
+        /// Change nothing, and fail if they are not what the code says
+        #[arg(long)]
+        check: bool,
+    },
     /// Copy the embedded store, consistent and durable, to a new directory; the service must be stopped
     #[command(after_help = "Examples:\n  credit-server backup /backups/credit-2026-11-22\n\n\
         To restore, stop the service and let data_dir be a copy of that directory. The secrets are not in it: keep\n\

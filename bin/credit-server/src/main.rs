@@ -12,7 +12,9 @@ mod log;
 mod metrics;
 mod print;
 mod private_file;
+mod profiles;
 mod progress;
+mod reference;
 mod secrets;
 mod serve;
 mod street;
@@ -76,6 +78,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Keys(KeysCommand::Reencrypt) => commands::keys::reencrypt(&load(&sources)?),
         Command::User(UserCommand::Import(wanted)) => commands::user_import::run(&load(&sources)?, &wanted),
         Command::Openapi => commands::openapi::print(),
+        Command::Docs { directory, check } => commands::docs::run(&directory, check),
         Command::Backup { directory } => commands::backup::run(&load(&sources)?, &directory),
     }
 }

@@ -9,6 +9,8 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer};
 use anyhow::{Context, Result, bail};
 use credit_api::RenderMetrics;
+use credit_api::ports::{Profiles, Traces};
+use credit_infra::traces::{TraceSettings, Tracing};
 use credit_infra::vault::Vault;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -18,11 +20,13 @@ use crate::dev_credentials::DevCredentials;
 use crate::exit::{Exit, Failure};
 use crate::first_start;
 use crate::key_watch::KeyWatch;
-use crate::metrics;
+use crate::log::JoinedTraces;
+use crate::metrics::{Known, Registry};
+use crate::profiles::{self, ProcessProfiles};
 use crate::street::Street;
 use crate::tls::Certificate;
 use crate::waiting_room::WaitingRoom;
-use crate::wiring::Service;
+use crate::wiring::{Process, Service};
 
 /// Threads that a worker may use for work that blocks: reading a request never does, packing a large answer does.
 const BLOCKING_THREADS: usize = 4;
@@ -33,12 +37,43 @@ const FIRST_START_PAUSE: Duration = Duration::from_secs(1);
 /// Serves until a signal to stop.
 pub(crate) fn run(sources: Sources) -> Result<(), Failure> {
     let before = before_vault(&sources)?;
-    crate::log::start(&before.log);
+    if before.profiling {
+        profiles::let_allocator_know();
+    }
+    let tracing = tracing(&before)?;
+    let log = crate::log::start(&before.log, tracing.as_ref());
+    let traces = tracing.clone().map(|tracing| -> Arc<dyn Traces> { Arc::new(JoinedTraces(tracing)) });
+    let profiles = before.profiling.then(|| -> Arc<dyn Profiles> { Arc::new(ProcessProfiles::default()) });
+    let process = Process { vault: None, log: Some(log), traces, profiles };
     let started = Instant::now();
-    actix_web::rt::System::new().block_on(serve(sources, before, started))
+    let ended = actix_web::rt::System::new().block_on(serve(sources, before, process, started));
+    // Here, where nobody waits for this thread any more: the last spans are sent before the program ends.
+    if let Some(tracing) = tracing {
+        tracing.shut_down();
+    }
+    ended
 }
 
-async fn serve(sources: Sources, settings: Settings, started: Instant) -> Result<(), Failure> {
+/// Sends traces to where the configuration says, if it does.
+fn tracing(settings: &Settings) -> Result<Option<Tracing>, Failure> {
+    let Some(otlp) = &settings.telemetry.otlp else { return Ok(None) };
+    let settings = TraceSettings {
+        endpoint: otlp.endpoint.clone(),
+        headers: otlp.headers.clone(),
+        timeout: otlp.timeout,
+        sample_percent: otlp.sample_percent,
+        service_name: settings.telemetry.service_name.clone(),
+        service_version: env!("CARGO_PKG_VERSION"),
+    };
+    Tracing::start(&settings).map(Some).map_err(|error| Failure::new(Exit::Configuration, error))
+}
+
+async fn serve(
+    sources: Sources,
+    settings: Settings,
+    mut process: Process,
+    started: Instant,
+) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     // Taken first: two services on one port are told apart before either touches a store.
     let api = listen("server", &settings.server.host, settings.server.port, settings.server.backlog)?;
@@ -48,9 +83,11 @@ async fn serve(sources: Sources, settings: Settings, started: Instant) -> Result
     let certificate = settings.server.tls.as_ref().map(Certificate::read).transpose();
     let certificate = certificate.map_err(|error| Failure::new(Exit::Configuration, error))?;
 
-    let collected = metrics::collect()?;
+    let registry = Registry::collect()?;
+    let collected = registry.renderer();
     let vault = settings.vault.as_ref().map(|source| Vault::try_new(source.settings.clone())).transpose();
     let vault = vault.map_err(|error| Failure::new(Exit::Configuration, error))?.map(Arc::new);
+    process.vault.clone_from(&vault);
     let settings = match (&vault, &settings.vault) {
         (Some(vault), Some(source)) => {
             let room = WaitingRoom {
@@ -60,6 +97,7 @@ async fn serve(sources: Sources, settings: Settings, started: Instant) -> Result
                 scrapes: &scrapes,
                 certificate: certificate.as_ref(),
                 metrics: &collected,
+                process: &process,
             };
             tokio::select! {
                 settings = room.wait_for(vault, source) => settings?,
@@ -68,7 +106,10 @@ async fn serve(sources: Sources, settings: Settings, started: Instant) -> Result
         }
         _ => settings,
     };
-    let service = Arc::new(Service::over_store_with(&settings, vault.as_ref())?);
+    let service = Arc::new(Service::over_store_in(&settings, &process)?);
+    registry.begin(&Known { jobs: service.manager.jobs().iter().map(|job| job.name()).collect() });
+    let measured = service.clone();
+    registry.observe(Box::new(move || measured.measure()));
     service.shared.start();
     let street =
         Arc::new(Street::new(&settings.allowed_origins, service.door.ids.clone(), certificate.is_some()));
@@ -109,6 +150,7 @@ async fn get_ready(
     service.jobs.start(!service.adapters.journal.is_shared());
     let watched = service.clone();
     actix_web::rt::spawn(async move { watched.manager.watch().await });
+    actix_web::rt::spawn(service.clone().count_figures());
     let base_url = address::base_url(api, settings.server.tls.is_some());
     let credentials = first_credentials(settings, service, &base_url).await;
     service.manager.finish_preparing();

@@ -12,7 +12,7 @@ use crate::exit::Failure;
 use crate::serve::{serve_api, serve_metrics};
 use crate::street::Street;
 use crate::tls::Certificate;
-use crate::wiring::Service;
+use crate::wiring::{Process, Service};
 
 /// Whoever answers within this needs nobody to wait.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -28,6 +28,7 @@ pub(crate) struct WaitingRoom<'a> {
     pub(crate) scrapes: &'a TcpListener,
     pub(crate) certificate: Option<&'a Arc<Certificate>>,
     pub(crate) metrics: &'a RenderMetrics,
+    pub(crate) process: &'a Process,
 }
 
 impl WaitingRoom<'_> {
@@ -42,7 +43,7 @@ impl WaitingRoom<'_> {
         if let Ok(Some(settings)) = tokio::time::timeout(AT_ONCE, self.ask(vault, &mut told)).await {
             return Ok(settings);
         }
-        let house = Arc::new(Service::waiting_for(self.before, vault, source.max_age)?);
+        let house = Arc::new(Service::waiting_for(self.before, vault, source.max_age, self.process)?);
         house.manager.start_preparing();
         let is_secure = self.certificate.is_some();
         let street = Arc::new(Street::new(&self.before.allowed_origins, house.door.ids.clone(), is_secure));

@@ -35,6 +35,8 @@ async fn main() -> std::io::Result<()> {
         probes: Vec::new(),
         ledger: None,
         jobs: None,
+        log: None,
+        profiles: None,
     });
     TestHouse::with(vec![Arc::new(module)])
         .house(house)

@@ -7,7 +7,7 @@ use credit_core::{Health, InitialiseError, Jobs, Module};
 
 use crate::WebModule;
 use crate::manager::House;
-use crate::ports::{HealthProbe, LedgerAudit};
+use crate::ports::{HealthProbe, LedgerAudit, LogLevel, Profiles};
 use crate::route::Route;
 use crate::routes;
 use crate::service::{ApiKeys, Apps, Watchman};
@@ -35,6 +35,10 @@ pub struct ConnectionApiParts {
     pub ledger: Option<Arc<dyn LedgerAudit>>,
     /// The background jobs, where somebody runs them.
     pub jobs: Option<Arc<dyn Jobs>>,
+    /// What is logged, where that can be changed.
+    pub log: Option<Arc<dyn LogLevel>>,
+    /// A look into the process, where that is switched on.
+    pub profiles: Option<Arc<dyn Profiles>>,
 }
 
 /// What its routes work with.
@@ -47,6 +51,8 @@ pub(crate) struct Desk {
     pub(crate) watchman: Watchman,
     pub(crate) ledger: Option<Arc<dyn LedgerAudit>>,
     pub(crate) jobs: Option<Arc<dyn Jobs>>,
+    pub(crate) log: Option<Arc<dyn LogLevel>>,
+    pub(crate) profiles: Option<Arc<dyn Profiles>>,
 }
 
 impl ConnectionApi {
@@ -61,6 +67,8 @@ impl ConnectionApi {
             watchman: Watchman::new(parts.probes, parts.house),
             ledger: parts.ledger,
             jobs: parts.jobs,
+            log: parts.log,
+            profiles: parts.profiles,
         };
         Self { desk: Arc::new(desk) }
     }

@@ -1,5 +1,7 @@
 //! What `connection_api` needs of others.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use credit_core::{AssetCode, Health, Problem};
 use serde::Serialize;
@@ -65,3 +67,37 @@ pub trait HealthProbe: Send + Sync {
         None
     }
 }
+
+/// Follows requests through the services that they pass. The server gives one where traces are exported.
+pub trait Traces: Send + Sync {
+    /// Puts the span of a request into the trace that the caller's `traceparent` and `tracestate` tell, or, if they are
+    /// empty or broken, lets one begin with it. Answers the `traceparent` of the span.
+    fn join(&self, span: &tracing::Span, traceparent: &str, tracestate: &str) -> Option<String>;
+}
+
+/// What is logged of this process, which can be changed while it runs.
+pub trait LogLevel: Send + Sync {
+    /// A level, or levels by target: as it is now.
+    fn current(&self) -> String;
+
+    /// As it was configured, and will be again after the next start.
+    fn configured(&self) -> String;
+
+    /// Logs at another level from now on, or says what is wrong with it.
+    fn set(&self, level: &str) -> Result<(), String>;
+}
+
+/// Looks into the running process. The server gives one where profiling is switched on.
+#[async_trait]
+pub trait Profiles: Send + Sync {
+    /// Where it spends its time, as seen for so long: a profile in `pprof` form (protobuf, packed by gzip). One at a time.
+    async fn cpu(&self, length: Duration) -> Result<Vec<u8>, NoProfile>;
+
+    /// What holds its memory now, in the same form.
+    async fn heap(&self) -> Result<Vec<u8>, NoProfile>;
+}
+
+/// Why there is no profile, in a sentence.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoProfile(pub String);

@@ -19,5 +19,6 @@ pub mod resilience;
 pub mod clock;
 pub mod randomness;
 pub mod telemetry;
+pub mod traces;
 
 pub mod testkit;

@@ -3,9 +3,12 @@
 use metrics::Unit;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-/// Where requests and appends fall, in seconds: from a tenth of a millisecond to ten seconds.
+/// Where durations fall that nobody has said more of, in seconds.
 const SECONDS_BUCKETS: [f64; 14] =
     [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// A label of a series: its name and its value.
+pub type Label = (&'static str, String);
 
 /// Metrics are collected already, or cannot be.
 #[derive(Debug, thiserror::Error)]
@@ -30,13 +33,34 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Begins to collect. Once a process.
-    pub fn install() -> Result<Self, MetricsError> {
-        let builder = PrometheusBuilder::new()
+    /// Begins to collect, histograms in these buckets. Once a process.
+    pub fn install(
+        buckets: impl IntoIterator<Item = (&'static str, &'static [f64])>,
+    ) -> Result<Self, MetricsError> {
+        let refused = |error: metrics_exporter_prometheus::BuildError| MetricsError(error.to_string());
+        let mut builder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)
-            .map_err(|error| MetricsError(error.to_string()))?;
-        let handle = builder.install_recorder().map_err(|error| MetricsError(error.to_string()))?;
+            .map_err(refused)?;
+        for (name, bounds) in buckets {
+            builder =
+                builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), bounds).map_err(refused)?;
+        }
+        let handle = builder.install_recorder().map_err(refused)?;
         Ok(Self { handle })
+    }
+
+    /// Begins a series at zero, so that the first time something happens is an increase.
+    pub fn begin(&self, kind: MetricKind, name: &'static str, labels: &[Label]) {
+        match kind {
+            MetricKind::Counter => drop(metrics::counter!(name, labels)),
+            MetricKind::Gauge => drop(metrics::gauge!(name, labels)),
+            MetricKind::Histogram => drop(metrics::histogram!(name, labels)),
+        }
+    }
+
+    /// Sets a gauge.
+    pub fn set(&self, name: &'static str, labels: &[Label], value: f64) {
+        metrics::gauge!(name, labels).set(value);
     }
 
     /// Says what a metric is, for the `# HELP` line. Names end in their unit.
@@ -79,7 +103,11 @@ mod tests {
 
     #[test]
     fn what_is_counted_is_rendered_with_its_help() {
-        let metrics = Metrics::install().expect("the only one in this process");
+        let metrics =
+            Metrics::install([("test_group_records", &[1.0, 10.0][..])]).expect("the only one here");
+        metrics.begin(MetricKind::Counter, "test_refusals_total", &[("code", "conflict".to_owned())]);
+        metrics.begin(MetricKind::Histogram, "test_waits_seconds", &[]);
+        metrics::histogram!("test_group_records").record(7.0);
         metrics.describe(MetricKind::Counter, "test_calls_total", "Calls of the test.");
         metrics::counter!("test_calls_total", "route" => "/a").increment(3);
         metrics::histogram!("test_duration_seconds").record(0.003);
@@ -90,9 +118,13 @@ mod tests {
             "# TYPE test_calls_total counter",
             "test_calls_total{route=\"/a\"} 3",
             "test_duration_seconds_bucket{le=\"0.005\"} 1",
+            "test_group_records_bucket{le=\"1\"} 0",
+            "test_group_records_bucket{le=\"10\"} 1",
+            "test_refusals_total{code=\"conflict\"} 0",
+            "test_waits_seconds_count 0",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
-        assert!(Metrics::install().is_err());
+        assert!(Metrics::install([]).is_err());
     }
 }

@@ -206,6 +206,8 @@ impl TestParts {
             probes: Vec::new(),
             ledger: None,
             jobs: None,
+            log: None,
+            profiles: None,
         });
         let builder = TestHouse::with(vec![Arc::new(connection_api), Arc::new(module)])
             .tokens(users.clone())

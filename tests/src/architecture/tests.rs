@@ -134,6 +134,31 @@ fn a_collection_that_is_in_no_list_is_found() {
 }
 
 #[test]
+fn a_metric_or_a_label_that_nobody_is_told_of_is_found() {
+    let of = |code: &str| {
+        let path = "crates/credit-users/src/service/x.rs";
+        let mut house = holding(path, code);
+        let page = "- **`credit_x_total`** (counter, calls): Calls.\n  - `why`: `a`, `b`.\n";
+        house.files.insert("docs/metrics.md".to_owned(), page.to_owned());
+        untold_metrics(&house)
+    };
+    let call = |arguments: &str| format!("metrics::{}({arguments}).increment(1);", "counter!");
+    assert_eq!(of(&call("\"credit_x_total\", \"why\" => \"a\"")), [""; 0]);
+    assert_eq!(of(&call("\"credit_x_total\", &labels")), [""; 0]);
+    let here = "crates/credit-users/src/service/x.rs";
+    assert_eq!(
+        of(&call("\"credit_y_total\"")),
+        [format!("{here}: credit_y_total is not told in docs/metrics.md")]
+    );
+    assert_eq!(
+        of(&call("\"credit_x_total\",\n \"why\" => \"a\", \"who\" => name")),
+        [format!("{here}: credit_x_total has a label who that docs/metrics.md does not tell")]
+    );
+    let named = format!("{here}: counter!( names its metric by something else than a text");
+    assert_eq!(of(&call("NAME, \"why\" => \"a\"")), [named]);
+}
+
+#[test]
 fn a_waiting_domain_is_found() {
     let code = "// fetched with .await before\nlet state = store.get().await;";
     assert_eq!(

@@ -5,6 +5,7 @@ pub(crate) mod api_key;
 pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod docs;
 pub(crate) mod healthcheck;
 pub(crate) mod keys;
 pub(crate) mod ledger;

@@ -6,12 +6,13 @@ mod duration;
 mod environment;
 mod fault;
 mod key_material;
-mod keys;
+pub(crate) mod keys;
 mod layers;
 mod limits;
 mod settings;
 mod show;
 mod store;
+mod telemetry;
 mod tls;
 mod value;
 mod vault;
@@ -21,6 +22,7 @@ mod tests;
 
 use credit_infra::vault::{Vault, VaultTrouble};
 
+pub(crate) use environment::variable;
 pub(crate) use fault::Faults;
 pub(crate) use key_material::KeyMaterial;
 pub(crate) use layers::{Layers, Sources};
@@ -29,6 +31,7 @@ pub(crate) use settings::{Auth, Bootstrap, Log, LogFormat, Profile, Server, Sett
 pub(crate) use show::ShowFormat;
 pub(crate) use store::{Mongodb, Store};
 pub(crate) use tls::Tls;
+pub(crate) use value::is_log_filter;
 pub(crate) use vault::{VaultSecret, VaultSource};
 
 /// Reads and judges, with what Vault gives if that is configured: the settings, or every fault at once. Blocks.

@@ -12,6 +12,7 @@ use super::key_material::KeyMaterial;
 use super::layers::{Judged, Layers};
 use super::limits::{self, Cache, RateLimit};
 use super::store::{self, Mongodb, Store};
+use super::telemetry::{self, Telemetry};
 use super::tls::{self, Tls};
 use super::value::Setting;
 use super::vault::{self, VaultSource};
@@ -38,6 +39,9 @@ pub(crate) struct Settings {
     pub(crate) vault: Option<VaultSource>,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) log: Log,
+    pub(crate) telemetry: Telemetry,
+    /// Whether admins may take profiles.
+    pub(crate) profiling: bool,
     pub(crate) modules: Vec<String>,
     pub(crate) ledger: Ledger,
     pub(crate) bootstrap: Option<Bootstrap>,
@@ -156,6 +160,7 @@ impl Layers {
         let judged = self.judge(&mut faults);
         store::judge(&judged, &mut faults);
         limits::judge(&judged, &mut faults);
+        telemetry::judge(&judged, &mut faults);
         tls::judge(&judged, &mut faults);
         vault::judge(&judged, &mut faults);
         bootstrap_is_whole(&judged, &mut faults);
@@ -410,6 +415,8 @@ impl Values {
                     _ => LogFormat::Auto,
                 },
             },
+            telemetry: Telemetry::of(&mut self),
+            profiling: self.flag("profiling.enabled"),
             modules: self.list("modules.enabled"),
             ledger: Ledger {
                 sweep_interval: self.length("ledger.sweep_interval"),

@@ -50,10 +50,9 @@ fn read_kind(kind: Kind, value: &Value) -> Option<Setting> {
             list(value)?.accept(|item| credit_api::front_door::TrustedProxies::try_new([item]).is_ok())
         }
         Kind::Origins => list(value)?.accept(is_origin),
-        Kind::LogFilter => text(value)
-            .filter(|text| text.split(',').all(ends_in_level))
-            .filter(|text| tracing_subscriber::EnvFilter::try_new(text).is_ok())
-            .map(|text| Setting::Text(text.to_owned())),
+        Kind::LogFilter => {
+            text(value).filter(|text| is_log_filter(text)).map(|text| Setting::Text(text.to_owned()))
+        }
         Kind::Rate => super::limits::read_rate(text(value)?).ok().map(Setting::Rate),
         Kind::SecretText => {
             text(value).filter(|text| !text.is_empty()).map(|text| Setting::Secret(text.to_owned().into()))
@@ -64,6 +63,11 @@ fn read_kind(kind: Kind, value: &Value) -> Option<Setting> {
             keys.filter(|keys| !keys.is_empty()).map(Setting::Keys)
         }
     }
+}
+
+/// Whether it is a level, or levels by target.
+pub(crate) fn is_log_filter(text: &str) -> bool {
+    text.split(',').all(ends_in_level) && tracing_subscriber::EnvFilter::try_new(text).is_ok()
 }
 
 /// Whether a directive is a level or gives one to a target: what the filter itself takes for a target may be a level

@@ -14,7 +14,8 @@ use super::settings::{JudgedKeys, Values, origin, text};
 pub(super) const VAULT: &str = "vault";
 
 /// What must be known before Vault is asked, or is in use by then: Vault cannot say it.
-const BEFORE: [&str; 6] = ["secrets.", "profile", "data_dir", "server.", "metrics.", "log."];
+const BEFORE: [&str; 8] =
+    ["secrets.", "profile", "data_dir", "server.", "metrics.", "log.", "telemetry.", "profiling."];
 
 /// Which secret of which Vault, and how long it is good without being read.
 #[derive(Debug, Clone)]

@@ -35,6 +35,7 @@ pub(crate) struct Adapters {
     pub(crate) keys: KeyRing,
     pub(super) probes: Vec<Arc<dyn HealthProbe>>,
     pub(crate) store: Arc<Keeper>,
+    pub(super) guards: Guards,
 }
 
 impl Adapters {
@@ -68,6 +69,7 @@ impl Adapters {
                 keeper: store.clone(),
             })],
             store,
+            guards,
         })
     }
 }

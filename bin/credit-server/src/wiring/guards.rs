@@ -40,6 +40,12 @@ impl Guards {
         }
     }
 
+    /// Sets their gauges.
+    pub(super) fn measure(&self) {
+        self.documents.measure();
+        self.journal.measure();
+    }
+
     /// This probe of the store, and what the guards have seen of it.
     pub(super) fn probe(&self, inner: Arc<dyn HealthProbe>) -> Arc<dyn HealthProbe> {
         Arc::new(GuardedProbe { inner, documents: self.documents.clone(), journal: self.journal.clone() })

@@ -5,7 +5,9 @@ pub(crate) mod collections;
 mod guards;
 mod keys;
 mod late;
+mod measures;
 pub(crate) mod mongodb;
+mod process;
 mod runtime;
 mod shared;
 mod store;
@@ -15,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use credit_api::front_door::{FrontDoor, TrustedProxies};
+use credit_api::front_door::{ActiveUsers, FrontDoor, TrustedProxies};
 use credit_api::{
     ApiKeys, ApiKeysParts, Apps, ArrangeError, ConnectionApi, ConnectionApiParts, House, ModuleManager,
     WebModule,
@@ -27,10 +29,11 @@ use credit_transactions::{TransactionsModule, TransactionsParts};
 use credit_users::{Registration, UserDirectory, Users, UsersModule, UsersParts, UsersSettings};
 use credit_wallet::WalletModule;
 use credit_wallet::ledger::{Ledger, LedgerParts, LedgerSettings};
-use credit_wallet::service::{Auditor, Counter, CounterParts};
+use credit_wallet::service::{Auditor, Counter, CounterParts, Figures};
 
 use self::adapters::Adapters;
 pub(crate) use self::late::Ports;
+pub(crate) use self::process::Process;
 use self::runtime::LedgerRuntime;
 use self::shared::Shared;
 use self::store::Keeper;
@@ -59,24 +62,26 @@ pub(crate) struct Service {
     pub(crate) jobs: Arc<JobRunner>,
     pub(crate) shared: Shared,
     ledger: Arc<Ledger>,
+    counter: Arc<Counter>,
+    figures: Figures,
     runtime: LedgerRuntime,
 }
 
 impl Service {
     /// Over the store of the configuration; one that is not in this process is there from [`Self::reach_store`] on.
     pub(crate) fn over_store(settings: &Settings) -> Result<Self, Failure> {
-        Self::over_store_with(settings, None)
+        Self::over_store_in(settings, &Process::default())
     }
 
-    /// The same; with how Vault is in its health, if secrets come from there.
-    pub(crate) fn over_store_with(settings: &Settings, vault: Option<&Arc<Vault>>) -> Result<Self, Failure> {
+    /// The same, in this process; with how Vault is in its health, if secrets come from there.
+    pub(crate) fn over_store_in(settings: &Settings, process: &Process) -> Result<Self, Failure> {
         let store = Keeper::of(settings)?;
         let secrets = Secrets::complete(settings, &OsSecrets)?;
         let mut adapters = Adapters::over(store, secrets, settings)?;
-        if let (Some(vault), Some(source)) = (vault, &settings.vault) {
+        if let (Some(vault), Some(source)) = (&process.vault, &settings.vault) {
             adapters.probes.push(Arc::new(VaultProbe::new(vault.clone(), source.max_age)));
         }
-        Self::over(adapters, settings)
+        Self::over(adapters, settings, process)
     }
 
     /// Without anything in it, to say that Vault is waited for. Never initialised.
@@ -84,12 +89,13 @@ impl Service {
         settings: &Settings,
         vault: &Arc<Vault>,
         max_age: Duration,
+        process: &Process,
     ) -> Result<Self, Failure> {
         let nothing = Settings { cache: Cache::Memory, ..settings.clone() };
         let secrets = Secrets::fleeting(&OsSecrets);
         let mut adapters = Adapters::over(Keeper::in_memory(), secrets, &nothing)?;
         adapters.probes = vec![Arc::new(VaultProbe::new(vault.clone(), max_age))];
-        Self::over(adapters, &nothing)
+        Self::over(adapters, &nothing, process)
     }
 
     /// Opens the store, unless it is open: once, or it fails.
@@ -105,10 +111,10 @@ impl Service {
     /// Over memory, with secrets of the moment: for what needs the modules and not what they keep.
     pub(crate) fn in_memory(settings: &Settings) -> Result<Self, Failure> {
         let secrets = Secrets::fleeting(&OsSecrets);
-        Self::over(Adapters::over(Keeper::in_memory(), secrets, settings)?, settings)
+        Self::over(Adapters::over(Keeper::in_memory(), secrets, settings)?, settings, &Process::default())
     }
 
-    fn over(adapters: Adapters, settings: &Settings) -> Result<Self, Failure> {
+    fn over(adapters: Adapters, settings: &Settings, process: &Process) -> Result<Self, Failure> {
         let (clock, ids, documents) = (&adapters.clock, &adapters.ids, &adapters.documents);
         let runtime = LedgerRuntime::start()?;
         let shared = Shared::of(settings)?;
@@ -122,18 +128,7 @@ impl Service {
             hash: adapters.index_hash.clone(),
             grace_seconds: seconds(settings.auth.api_key_grace),
         }));
-        let ledger = Ledger::new(LedgerParts {
-            journal: adapters.journal.clone(),
-            documents: documents.clone(),
-            clock: clock.clone(),
-            ids: ids.clone(),
-            settings: LedgerSettings {
-                sweep_every: settings.ledger.sweep_interval,
-                successor_seconds: seconds(settings.ledger.refund_successor_ttl),
-                ..LedgerSettings::default()
-            },
-            runtime: runtime.handle(),
-        });
+        let ledger = ledger(&adapters, settings, &runtime);
         let counter = Counter::new(CounterParts {
             ledger: ledger.clone(),
             apps: apps.clone(),
@@ -173,12 +168,14 @@ impl Service {
             probes: adapters.probes.iter().cloned().chain(shared.probe()).collect(),
             ledger: Some(auditor.clone()),
             jobs: Some(jobs.clone()),
+            log: process.log.clone(),
+            profiles: process.profiles.clone(),
         });
         let discovered: Vec<Arc<dyn WebModule>> = vec![
             Arc::new(connection_api),
             Arc::new(users_module),
             Arc::new(WalletModule::new(counter.clone())),
-            Arc::new(TransactionsModule::new(TransactionsParts { counter })),
+            Arc::new(TransactionsModule::new(TransactionsParts { counter: counter.clone() })),
         ];
         let manager = arrange(discovered, settings, house)?;
         jobs.register(manager.jobs());
@@ -193,8 +190,24 @@ impl Service {
             .context("server.trusted_proxies")?,
             limits: shared.limits(settings.rate_limit),
             body_timeout: settings.server.body_timeout,
+            traces: process.traces.clone(),
+            active: ActiveUsers::default(),
         });
-        Ok(Self { manager, door, apps, api_keys, users, auditor, adapters, jobs, shared, ledger, runtime })
+        Ok(Self {
+            manager,
+            door,
+            apps,
+            api_keys,
+            users,
+            auditor,
+            adapters,
+            jobs,
+            shared,
+            ledger,
+            counter,
+            figures: Figures::default(),
+            runtime,
+        })
     }
 
     /// Whether `user_management` is in the house.
@@ -210,6 +223,22 @@ impl Service {
         self.runtime.stop();
         closed
     }
+}
+
+/// The books, on threads of their own.
+fn ledger(adapters: &Adapters, settings: &Settings, runtime: &LedgerRuntime) -> Arc<Ledger> {
+    Ledger::new(LedgerParts {
+        journal: adapters.journal.clone(),
+        documents: adapters.documents.clone(),
+        clock: adapters.clock.clone(),
+        ids: adapters.ids.clone(),
+        settings: LedgerSettings {
+            sweep_every: settings.ledger.sweep_interval,
+            successor_seconds: seconds(settings.ledger.refund_successor_ttl),
+            ..LedgerSettings::default()
+        },
+        runtime: runtime.handle(),
+    })
 }
 
 /// The modules in their order, those of `modules.enabled` only.

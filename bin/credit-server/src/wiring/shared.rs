@@ -47,6 +47,13 @@ impl Shared {
         }
     }
 
+    /// Sets the gauges of its connections.
+    pub(super) fn measure(&self) {
+        if let Some(link) = &self.link {
+            link.measure();
+        }
+    }
+
     /// Goes over to an address or credentials that were changed where they come from.
     pub(crate) fn renew(&self, settings: &Settings) -> Result<bool> {
         let (Some(link), config::Cache::Redis(redis)) = (&self.link, &settings.cache) else {

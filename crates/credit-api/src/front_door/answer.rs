@@ -1,6 +1,7 @@
 //! How answers leave: replies and problems with the headers that every answer carries.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
@@ -11,7 +12,10 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use credit_core::{Code, IdSource, Problem};
 use serde_json::{Map, Value, json};
 
+use super::access::Line;
+use super::trace::Trace;
 use super::{FrontDoor, pass};
+use crate::metrics::{Meter, UNMATCHED, count_refusal};
 use crate::reply::Reply;
 use crate::route::Route;
 
@@ -98,8 +102,35 @@ pub fn body(problem: &Problem, path: &str, request_id: &str) -> Value {
 
 /// `404 not_found` for a path that no route has.
 pub async fn not_found(door: Arc<FrontDoor>, request: HttpRequest) -> HttpResponse {
-    let request_id = pass::request_id(&door, &request);
-    problem(&Problem::not_found(), request.path(), &request_id)
+    unmatched(&door, &request, &Problem::not_found())
+}
+
+/// Answers what no route answers. It counts, and has its line in the log, under one name for all of them.
+fn unmatched(door: &FrontDoor, request: &HttpRequest, refusal: &Problem) -> HttpResponse {
+    let began = Instant::now();
+    let method = request.method().as_str();
+    let meter = Meter::unmatched(method);
+    let _active = meter.enter();
+    let request_id = pass::request_id(door, request);
+    let span = tracing::info_span!(
+        "request",
+        otel.kind = "server",
+        otel.name = tracing::field::Empty,
+        request_id = %request_id,
+        trace_id = tracing::field::Empty,
+        http.response.status_code = refusal.code().status(),
+    );
+    let trace = Trace::join(door, request, &span, meter.method(), UNMATCHED);
+    let mut response = problem(refusal, request.path(), &request_id);
+    trace.say(&mut response);
+    count_refusal(refusal.code());
+    let (status, elapsed) = (response.status().as_u16(), began.elapsed());
+    meter.record(status, elapsed);
+    // What is asked for may be anything, the method too: neither is told.
+    let (trace_id, route) = (trace.id(), UNMATCHED);
+    let method = meter.method();
+    Line { request_id: &request_id, trace_id, principal: None, method, route, status, elapsed }.write();
+    response
 }
 
 /// A problem for what fails before any route: a broken request head or body.
@@ -119,8 +150,7 @@ pub(super) fn allow_header(routes: &[Arc<Route>]) -> String {
 
 /// `405 method_not_allowed` with what is allowed.
 pub(super) fn method_not_allowed(door: &FrontDoor, allow: &str, request: &HttpRequest) -> HttpResponse {
-    let request_id = pass::request_id(door, request);
-    let mut response = problem(&Problem::new(Code::MethodNotAllowed), request.path(), &request_id);
+    let mut response = unmatched(door, request, &Problem::new(Code::MethodNotAllowed));
     if let Ok(value) = HeaderValue::from_str(allow) {
         response.headers_mut().insert(ALLOW, value);
     }

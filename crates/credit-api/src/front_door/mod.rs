@@ -4,12 +4,14 @@
 //! `401`, then `403` by role or scope, then the form (`415`, `413`, `400`); what depends on the route (`422`, the key,
 //! `404`, replay, business) is the handler's.
 
+mod access;
 mod answer;
 mod credentials;
 pub(crate) mod json;
 mod limits;
 mod pass;
 mod query;
+mod trace;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,7 +23,9 @@ use credit_core::ports::StoreError;
 use credit_core::ports::keys::KeyedHash;
 use credit_core::{IdSource, Principal};
 
+pub use crate::metrics::ActiveUsers;
 use crate::metrics::Meter;
+use crate::ports::Traces;
 use crate::route::Route;
 pub use answer::{body as problem_body, empty_answer, not_found, refuse_body};
 pub use limits::{LimitSettings, Limits, Quotas};
@@ -64,6 +68,10 @@ pub struct FrontDoor {
     pub body_timeout: Duration,
     /// How often somebody may call; `None`: as often as it likes.
     pub limits: Option<Limits>,
+    /// Follows requests through services; `None`: nobody wants to know.
+    pub traces: Option<Arc<dyn Traces>>,
+    /// Who has called lately.
+    pub active: ActiveUsers,
 }
 
 /// Networks whose forwarded headers count.
@@ -97,8 +105,9 @@ pub fn register(
         let mut resource = web::resource(path);
         for route in here {
             let method = pass::actix_route(route.method);
-            let post =
-                Arc::new(Post { door: door.clone(), gate: gate.clone(), meter: Meter::new(&route), route });
+            let meter = Meter::new(&route);
+            meter.begin(&route);
+            let post = Arc::new(Post { door: door.clone(), gate: gate.clone(), meter, route });
             resource =
                 resource.route(method.to(move |request, payload| pass::pass(post.clone(), request, payload)));
         }

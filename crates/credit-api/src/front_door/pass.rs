@@ -7,14 +7,17 @@ use std::time::{Duration, Instant};
 use actix_web::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_MATCH};
 use actix_web::web::{self, Bytes, BytesMut, Payload};
 use actix_web::{HttpRequest, HttpResponse, guard};
-use credit_core::{Code, IdSource, Problem};
+use credit_core::{Code, IdSource, Principal, Problem};
 use futures_util::{FutureExt, StreamExt};
 use serde_json::{Map, Value};
 use tracing::Instrument;
 
+use super::access::Line;
 use super::answer::{self, REQUEST_ID};
 use super::limits::Standing;
+use super::trace::Trace;
 use super::{FrontDoor, Post, credentials, json, query};
+use crate::metrics::count_refusal;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::route::{Body, Method, Route};
@@ -32,21 +35,34 @@ pub(super) fn actix_route(method: Method) -> actix_web::Route {
     }
 }
 
+/// What becomes known of a request on its way, whatever becomes of the request.
+#[derive(Default)]
+struct Seen {
+    standing: Option<Standing>,
+    principal: Option<Principal>,
+}
+
 /// Takes a request through the checks to its handler and the answer out again. A panic in a handler is a `500` for this
 /// caller and nobody else.
 pub(super) async fn pass(post: Arc<Post>, request: HttpRequest, payload: Payload) -> HttpResponse {
-    let Post { door, route, .. } = &*post;
+    let Post { door, route, meter, .. } = &*post;
     let started = Instant::now();
+    let _active = meter.enter();
     let id = request_id(door, &request);
     let span = tracing::info_span!(
         "request",
+        otel.kind = "server",
+        otel.name = tracing::field::Empty,
+        otel.status_code = tracing::field::Empty,
         request_id = %id,
-        trace_id = trace_id(&request),
-        method = route.method.as_str(),
-        route = route.path
+        trace_id = tracing::field::Empty,
+        http.request.method = route.method.as_str(),
+        http.route = route.path,
+        http.response.status_code = tracing::field::Empty,
     );
-    let mut standing = None;
-    let work = AssertUnwindSafe(admit(&post, &request, payload, &id, &mut standing)).catch_unwind();
+    let trace = Trace::join(door, &request, &span, route.method.as_str(), route.path);
+    let mut seen = Seen::default();
+    let work = AssertUnwindSafe(admit(&post, &request, payload, &id, &mut seen)).catch_unwind();
     let outcome = work.instrument(span.clone()).await.unwrap_or_else(|_| {
         tracing::error!(parent: &span, "a handler panicked");
         Err(Problem::new(Code::Internal))
@@ -54,23 +70,31 @@ pub(super) async fn pass(post: Arc<Post>, request: HttpRequest, payload: Payload
     let mut response = match outcome {
         Ok(reply) => answer::reply(reply, &id),
         Err(problem) => {
+            count_refusal(problem.code());
             if problem.code().status() >= 500 {
+                span.record("otel.status_code", "ERROR");
                 tracing::warn!(parent: &span, code = %problem.code(), detail = problem.detail(), "a call failed");
             }
             answer::problem(&problem, request.path(), &id)
         }
     };
-    if let Some(standing) = standing {
+    if let Some(standing) = seen.standing {
         standing.say(&mut response);
     }
-    let elapsed = started.elapsed();
-    post.meter.record(response.status().as_u16(), elapsed);
-    tracing::debug!(
-        parent: &span,
-        status = response.status().as_u16(),
-        micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
-        "answered"
-    );
+    trace.say(&mut response);
+    let (status, elapsed) = (response.status().as_u16(), started.elapsed());
+    span.record("http.response.status_code", status);
+    meter.record(status, elapsed);
+    let line = Line {
+        request_id: &id,
+        trace_id: trace.id(),
+        principal: seen.principal.as_ref(),
+        method: request.method().as_str(),
+        route: route.path,
+        status,
+        elapsed,
+    };
+    line.write();
     response
 }
 
@@ -79,7 +103,7 @@ async fn admit(
     http: &HttpRequest,
     payload: Payload,
     id: &str,
-    standing: &mut Option<Standing>,
+    seen: &mut Seen,
 ) -> Result<Reply, Problem> {
     let Post { door, gate, route, .. } = post;
     if !route.always && !gate.is_open() {
@@ -87,6 +111,10 @@ async fn admit(
     }
     let client = credentials::client(door, http);
     let identified = credentials::identify(door, route, http).await;
+    if let Ok(Some(principal)) = &identified {
+        door.active.note(principal);
+        seen.principal = Some(principal.clone());
+    }
     if let (Some(limits), Some(class)) = (&door.limits, route.class()) {
         let caller = match &identified {
             // Nobody can say who calls: the answer says so, and is charged to nobody.
@@ -94,7 +122,7 @@ async fn admit(
             other => other.as_ref().ok().and_then(Option::as_ref),
         };
         let (stands, admitted) = limits.check(class, caller, client.address).await;
-        *standing = stands;
+        seen.standing = stands;
         admitted?;
     }
     let principal = identified?;
@@ -124,7 +152,8 @@ async fn admit(
     if route.idempotent {
         request.is_dry_run()?;
     }
-    handler(request).await
+    let service = tracing::debug_span!(target: "credit_trace", "service", operation = route.summary);
+    handler(request).instrument(service).await
 }
 
 /// A header that stands several times is one list (RFC 9110 §5.3).
@@ -229,11 +258,4 @@ pub(super) fn own_request_id(ids: &dyn IdSource, request: &HttpRequest) -> Strin
 fn wants_html(request: &HttpRequest) -> bool {
     let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     accept.contains("text/html") && !accept.contains("json")
-}
-
-/// The trace id of a W3C `traceparent`: `00-<32 hex>-<16 hex>-<2 hex>`.
-fn trace_id(request: &HttpRequest) -> Option<&str> {
-    let value = request.headers().get("traceparent")?.to_str().ok()?;
-    let id = value.split('-').nth(1)?;
-    (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix_web::web::{self, ServiceConfig};
 
+use super::text_schema;
 use crate::front_door::{self, FrontDoor, Gate};
 use crate::reply::Reply;
 use crate::route::{Access, Method, Route};
@@ -20,6 +21,7 @@ pub fn configure_metrics(config: &mut ServiceConfig, door: &Arc<FrontDoor>, rend
         let text = render();
         async { Ok(Reply::raw(200, PROMETHEUS_TEXT, text)) }
     })
+    .answers_schema(200, "The metrics.", text_schema(PROMETHEUS_TEXT))
     .always();
     let gate: Arc<dyn Gate> = Arc::new(AlwaysOpen);
     front_door::register(config, door, &gate, &[Arc::new(row)]);

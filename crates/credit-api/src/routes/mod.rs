@@ -6,9 +6,11 @@ mod docs;
 mod health;
 mod jobs;
 mod ledger;
+mod log_level;
 pub(crate) mod metrics;
 mod modules;
 mod problems;
+mod profiles;
 mod root;
 
 use std::sync::Arc;
@@ -31,6 +33,8 @@ pub(crate) fn table(desk: &Arc<Desk>) -> Vec<Arc<Route>> {
         api_keys::rows(desk),
         jobs::rows(desk),
         ledger::rows(desk),
+        log_level::rows(desk),
+        profiles::rows(desk),
     ];
     rows.into_iter().flatten().map(Arc::new).collect()
 }

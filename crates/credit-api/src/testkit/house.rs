@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{TestAuthenticator, stand_in};
 use crate::WebModule;
-use crate::front_door::{Authenticator, FrontDoor, Limits, TrustedProxies};
+use crate::front_door::{ActiveUsers, Authenticator, FrontDoor, Limits, TrustedProxies};
 use crate::manager::{House, ModuleManager, ModuleState};
 
 /// How long a body may take here.
@@ -229,6 +229,8 @@ impl TestHouseBuilder {
             trusted_proxies: self.trusted_proxies,
             limits: self.limits,
             body_timeout: BODY_TIMEOUT,
+            traces: None,
+            active: ActiveUsers::default(),
         };
         let mut modules = self.modules;
         stand_in::complete(&mut modules);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{App, test};
 use credit_api::configure_metrics;
-use credit_api::front_door::{FrontDoor, TrustedProxies};
+use credit_api::front_door::{ActiveUsers, FrontDoor, TrustedProxies};
 use credit_api::testkit::TestAuthenticator;
 use credit_core::testkit::{CountingIds, TestKeyedHash};
 
@@ -18,6 +18,8 @@ async fn metrics_are_text_and_there_is_nothing_else_on_their_port() {
         trusted_proxies: TrustedProxies::default(),
         limits: None,
         body_timeout: std::time::Duration::from_secs(30),
+        traces: None,
+        active: ActiveUsers::default(),
     });
     let render: credit_api::RenderMetrics = Arc::new(|| "credit_up 1\n".to_owned());
     let app = App::new().configure(|config| configure_metrics(config, &door, &render));

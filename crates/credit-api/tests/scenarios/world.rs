@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use credit_api::ports::{HealthProbe, LedgerAudit};
+use credit_api::ports::{HealthProbe, LedgerAudit, LogLevel, Profiles};
 use credit_api::testkit::{TestAnswer, TestAuthenticator, TestHouse};
 use credit_api::{ApiKeys, ApiKeysParts, Apps, ConnectionApi, ConnectionApiParts, House, WebModule};
 use credit_core::ports::documents::Documents;
@@ -27,6 +27,8 @@ pub(crate) struct Builder {
     probes: Vec<Arc<dyn HealthProbe>>,
     ledger: Option<Arc<dyn LedgerAudit>>,
     jobs: Option<Arc<dyn Jobs>>,
+    log: Option<Arc<dyn LogLevel>>,
+    profiles: Option<Arc<dyn Profiles>>,
     neighbours: Vec<Arc<dyn WebModule>>,
     stores: Option<TestStores>,
 }
@@ -44,6 +46,16 @@ impl Builder {
 
     pub(crate) fn jobs(mut self, jobs: Arc<dyn Jobs>) -> Self {
         self.jobs = Some(jobs);
+        self
+    }
+
+    pub(crate) fn log(mut self, log: Arc<dyn LogLevel>) -> Self {
+        self.log = Some(log);
+        self
+    }
+
+    pub(crate) fn profiles(mut self, profiles: Arc<dyn Profiles>) -> Self {
+        self.profiles = Some(profiles);
         self
     }
 
@@ -85,6 +97,8 @@ impl Builder {
             probes: self.probes,
             ledger: self.ledger,
             jobs: self.jobs,
+            log: self.log,
+            profiles: self.profiles,
         });
         let tokens = Arc::new(TestAuthenticator::default());
         let here = AppId::SYSTEM;

@@ -203,7 +203,9 @@ impl JobRunner {
             record::forget_wish(&**documents, job.name(), version).await?;
         }
         let began = Instant::now();
+        let running = InGauge::new(job.name());
         let outcome = watched(job, &lease).await;
+        drop(running);
         let (run, next) = self.judge(job, lease.since(), outcome);
         let label = match run.outcome {
             JobOutcome::Succeeded => "succeeded",
@@ -212,6 +214,12 @@ impl JobRunner {
         };
         metrics::counter!("credit_jobs_runs_total", "job" => job.name(), "outcome" => label).increment(1);
         metrics::histogram!("credit_jobs_run_duration_seconds", "job" => job.name()).record(began.elapsed());
+        if run.outcome == JobOutcome::Succeeded {
+            // Seconds fit for some decades more.
+            let at = u32::try_from(run.finished_at.millis() / 1000).unwrap_or_default();
+            metrics::gauge!("credit_jobs_last_success_timestamp_seconds", "job" => job.name())
+                .set(f64::from(at));
+        }
         if run.outcome == JobOutcome::Failed {
             tracing::warn!(job = job.name(), why = run.detail, "a job failed; it is tried again");
         }
@@ -263,6 +271,23 @@ async fn watched(job: &Arc<dyn Job>, lease: &Lease) -> Result<JobReport, JobErro
     tokio::select! {
         outcome = run => outcome.unwrap_or_else(|_| Err(JobError::Failed("it panicked".to_owned()))),
         () = lease.keep_renewing() => Err(JobError::Stopped),
+    }
+}
+
+/// Shows in the gauge while it lives.
+struct InGauge(metrics::Gauge);
+
+impl InGauge {
+    fn new(job: &'static str) -> Self {
+        let gauge = metrics::gauge!("credit_jobs_running", "job" => job);
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for InGauge {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
     }
 }
 

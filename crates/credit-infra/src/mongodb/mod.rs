@@ -18,6 +18,7 @@ mod kept;
 mod layout;
 mod link;
 mod pause;
+mod pool;
 mod puts;
 mod query;
 mod refusal;
@@ -200,6 +201,7 @@ async fn client(options: &MongoOptions) -> Result<Client, ConnectError> {
     // How long a change of the set may go unnoticed where the server does not tell of it by itself.
     parsed.heartbeat_freq = Some(HEARTBEAT);
     parsed.max_pool_size = Some(options.pool);
+    parsed.cmap_event_handler = Some(pool::watch());
     parsed.retry_writes = Some(true);
     parsed.retry_reads = Some(true);
     Client::with_options(parsed).map_err(of)

@@ -90,6 +90,15 @@ impl RedisLink {
         self.shared.state.failure()
     }
 
+    /// Sets the gauges of its pool to what they are now.
+    pub fn measure(&self) {
+        let (all, idle) = self.shared.connections.read().counts();
+        let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+        metrics::gauge!("credit_pool_connections", "pool" => "redis", "state" => "idle").set(number(idle));
+        metrics::gauge!("credit_pool_connections", "pool" => "redis", "state" => "used")
+            .set(number(all.saturating_sub(idle)));
+    }
+
     /// The state of its circuit breaker: `closed` or `open`. What probes are elsewhere is done in the background here.
     pub fn breaker(&self) -> &'static str {
         if self.failure().is_none() { "closed" } else { "open" }

@@ -93,6 +93,16 @@ impl Connections {
         }
     }
 
+    /// How many connections there are, and how many of them nobody holds.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let status = match self {
+            Self::Single(pool) => pool.status(),
+            Self::Sentinel(pool) => pool.status(),
+            Self::Cluster(pool) => pool.status(),
+        };
+        (status.size, status.available)
+    }
+
     /// Whether keys of one script may lie on several servers.
     pub(super) fn is_cluster(&self) -> bool {
         matches!(self, Self::Cluster(_))

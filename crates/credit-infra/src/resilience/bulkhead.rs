@@ -14,6 +14,7 @@ pub struct Full;
 #[derive(Debug)]
 pub struct Bulkhead {
     places: Semaphore,
+    size: usize,
     queue: usize,
     waiting: AtomicUsize,
 }
@@ -21,7 +22,22 @@ pub struct Bulkhead {
 impl Bulkhead {
     /// `places` calls at a time; `queue` more may wait for one.
     pub fn new(places: usize, queue: usize) -> Self {
-        Self { places: Semaphore::new(places), queue, waiting: AtomicUsize::new(0) }
+        Self { places: Semaphore::new(places), size: places, queue, waiting: AtomicUsize::new(0) }
+    }
+
+    /// How many places there are.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// How many calls are under way.
+    pub fn under_way(&self) -> usize {
+        self.size.saturating_sub(self.places.available_permits())
+    }
+
+    /// How many wait for a place.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// A place, until it is dropped. Waits in the order of coming, at most for so long.
@@ -76,6 +92,21 @@ mod tests {
         assert!(bulkhead.enter(SOON).await.is_err(), "and not because the queue was full");
         drop(place);
         assert!(bulkhead.enter(SOON).await.is_ok());
-        assert_eq!(bulkhead.waiting.load(Ordering::Relaxed), 0);
+        assert_eq!(bulkhead.waiting(), 0);
+    }
+
+    #[tokio::test]
+    async fn it_tells_how_many_are_under_way_and_how_many_wait() {
+        let bulkhead = Bulkhead::new(2, 1);
+        assert_eq!((bulkhead.size(), bulkhead.under_way(), bulkhead.waiting()), (2, 0, 0));
+        let both = (bulkhead.enter(SOON).await, bulkhead.enter(SOON).await);
+        assert_eq!((bulkhead.under_way(), bulkhead.waiting()), (2, 0));
+        let waiting = bulkhead.enter(Duration::from_secs(5));
+        futures_util::pin_mut!(waiting);
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        assert_eq!((bulkhead.under_way(), bulkhead.waiting()), (2, 1));
+        drop(both);
+        assert!(waiting.await.is_ok());
+        assert_eq!(bulkhead.waiting(), 0);
     }
 }

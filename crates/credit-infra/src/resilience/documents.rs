@@ -8,17 +8,35 @@ use credit_core::ports::StoreError;
 use credit_core::ports::documents::{Batch, Collection, CommitError, Document, Documents, Query, Row};
 
 use super::guard::Guard;
+use super::operations::Operation;
 
 /// Documents that are asked only while their store is not known to be away, and not for longer than the deadline.
 pub struct GuardedDocuments {
     inner: Arc<dyn Documents>,
     guard: Arc<Guard>,
+    operations: Operations,
+}
+
+struct Operations {
+    get: Operation,
+    get_many: Operation,
+    query: Operation,
+    commit: Operation,
+    apps: Operation,
 }
 
 impl GuardedDocuments {
     /// These documents behind this guard. Their futures are dropped at the deadline, as they are when a caller hangs up.
     pub fn new(inner: Arc<dyn Documents>, guard: Arc<Guard>) -> Self {
-        Self { inner, guard }
+        let operation = |name| Operation::new("documents", name);
+        let operations = Operations {
+            get: operation("get"),
+            get_many: operation("get_many"),
+            query: operation("query"),
+            commit: operation("commit"),
+            apps: operation("apps"),
+        };
+        Self { inner, guard, operations }
     }
 }
 
@@ -30,7 +48,7 @@ impl Documents for GuardedDocuments {
         collection: &'static Collection,
         id: &str,
     ) -> Result<Option<Document>, StoreError> {
-        self.guard.read(|| self.inner.get(app, collection, id)).await
+        self.operations.get.measured(self.guard.read(|| self.inner.get(app, collection, id))).await
     }
 
     async fn get_many(
@@ -39,18 +57,18 @@ impl Documents for GuardedDocuments {
         collection: &'static Collection,
         ids: &[String],
     ) -> Result<Vec<Option<Document>>, StoreError> {
-        self.guard.read(|| self.inner.get_many(app, collection, ids)).await
+        self.operations.get_many.measured(self.guard.read(|| self.inner.get_many(app, collection, ids))).await
     }
 
     async fn query(&self, app: AppId, query: Query) -> Result<Vec<Row>, StoreError> {
-        self.guard.read(|| self.inner.query(app, query.clone())).await
+        self.operations.query.measured(self.guard.read(|| self.inner.query(app, query.clone()))).await
     }
 
     async fn commit(&self, app: AppId, batch: Batch) -> Result<(), CommitError> {
-        self.guard.write(self.inner.commit(app, batch)).await
+        self.operations.commit.measured(self.guard.write(self.inner.commit(app, batch))).await
     }
 
     async fn apps(&self, collection: &'static Collection) -> Result<Vec<AppId>, StoreError> {
-        self.guard.read(|| self.inner.apps(collection)).await
+        self.operations.apps.measured(self.guard.read(|| self.inner.apps(collection))).await
     }
 }

@@ -134,6 +134,17 @@ impl Guard {
         &self.breaker
     }
 
+    /// Sets the gauges of its bulkhead to what they are now.
+    pub fn measure(&self) {
+        let (dependency, bulkhead) = (self.breaker.name(), &self.bulkhead);
+        let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+        metrics::gauge!("credit_bulkhead_calls", "dependency" => dependency)
+            .set(number(bulkhead.under_way()));
+        metrics::gauge!("credit_bulkhead_waiting", "dependency" => dependency)
+            .set(number(bulkhead.waiting()));
+        metrics::gauge!("credit_bulkhead_places", "dependency" => dependency).set(number(bulkhead.size()));
+    }
+
     /// Whether it is no use to begin a write now: calls are turned away, or one has been made again and again for a while
     /// and nobody knows what became of it.
     pub fn is_away(&self) -> bool {

@@ -7,25 +7,41 @@ use credit_core::ports::StoreError;
 use credit_core::ports::journal::{Appended, BookId, Group, Journal, Sequence};
 
 use super::guard::Guard;
+use super::operations::Operation;
 
 /// A journal that is asked only while its store is not known to be away, and not for longer than the deadline. An append
 /// that was turned away was not made; one that was made and not answered in time is unknown, and the lane asks again.
 pub struct GuardedJournal {
     inner: Arc<dyn Journal>,
     guard: Arc<Guard>,
+    operations: Operations,
+}
+
+struct Operations {
+    append: Operation,
+    read: Operation,
+    head: Operation,
+    books: Operation,
 }
 
 impl GuardedJournal {
     /// This journal behind this guard. Its futures are dropped at the deadline.
     pub fn new(inner: Arc<dyn Journal>, guard: Arc<Guard>) -> Self {
-        Self { inner, guard }
+        let operation = |name| Operation::new("journal", name);
+        let operations = Operations {
+            append: operation("append"),
+            read: operation("read"),
+            head: operation("head"),
+            books: operation("books"),
+        };
+        Self { inner, guard, operations }
     }
 }
 
 #[async_trait]
 impl Journal for GuardedJournal {
     async fn append(&self, book: BookId, sequence: Sequence, group: Group) -> Result<Appended, StoreError> {
-        self.guard.write(self.inner.append(book, sequence, group)).await
+        self.operations.append.measured(self.guard.write(self.inner.append(book, sequence, group))).await
     }
 
     async fn read(
@@ -34,7 +50,7 @@ impl Journal for GuardedJournal {
         from: Sequence,
         limit: usize,
     ) -> Result<Vec<(Sequence, Group)>, StoreError> {
-        self.guard.read(|| self.inner.read(book, from, limit)).await
+        self.operations.read.measured(self.guard.read(|| self.inner.read(book, from, limit))).await
     }
 
     async fn read_known(
@@ -47,11 +63,11 @@ impl Journal for GuardedJournal {
     }
 
     async fn head(&self, book: BookId) -> Result<Sequence, StoreError> {
-        self.guard.read(|| self.inner.head(book)).await
+        self.operations.head.measured(self.guard.read(|| self.inner.head(book))).await
     }
 
     async fn books(&self) -> Result<Vec<BookId>, StoreError> {
-        self.guard.read(|| self.inner.books()).await
+        self.operations.books.measured(self.guard.read(|| self.inner.books())).await
     }
 
     fn is_shared(&self) -> bool {

@@ -13,6 +13,7 @@ mod bulkhead;
 mod documents;
 mod guard;
 mod journal;
+mod operations;
 mod window;
 
 pub use breaker::{Breaker, BreakerSettings, BreakerState, Pass, Rejected, Verdict};

@@ -12,10 +12,6 @@ use super::session::{Session, is_address};
 use super::settings::{KvVersion, VaultAuth, VaultSettings};
 use super::trouble::{Failure, VaultTrouble, failure};
 
-const READS: &str = "credit_vault_reads_total";
-const AGE: &str = "credit_vault_secrets_age_seconds";
-const UP: &str = "credit_vault_up";
-
 /// One secret in one Vault. Share it.
 pub struct Vault {
     settings: RwLock<Arc<VaultSettings>>,
@@ -37,9 +33,6 @@ pub struct Standing {
 impl Vault {
     /// With these settings; nothing is called yet.
     pub fn try_new(settings: VaultSettings) -> Result<Self, VaultTrouble> {
-        metrics::describe_counter!(READS, "Readings of the secret in Vault, by how they ended.");
-        metrics::describe_gauge!(AGE, "Seconds since the secret in Vault was read last.");
-        metrics::describe_gauge!(UP, "Whether the last reading of the secret in Vault succeeded.");
         if !is_address(&settings.address) {
             let why = "secrets.vault.address is no http:// or https:// address";
             return Err(VaultTrouble::Setup(why.to_owned()));
@@ -84,9 +77,10 @@ impl Vault {
             Err(trouble) => standing.trouble = Some(trouble.clone()),
         }
         let outcome = read.as_ref().err().map_or("read", VaultTrouble::name);
-        metrics::counter!(READS, "outcome" => outcome).increment(1);
-        metrics::gauge!(UP).set(if read.is_ok() { 1.0 } else { 0.0 });
-        metrics::gauge!(AGE).set(standing.read_at.map_or(0.0, |at| at.elapsed().as_secs_f64()));
+        metrics::counter!("credit_vault_reads_total", "outcome" => outcome).increment(1);
+        metrics::gauge!("credit_vault_up").set(if read.is_ok() { 1.0 } else { 0.0 });
+        metrics::gauge!("credit_vault_secrets_age_seconds")
+            .set(standing.read_at.map_or(0.0, |at| at.elapsed().as_secs_f64()));
         read
     }
 
@@ -95,8 +89,8 @@ impl Vault {
         let mut standing = self.standing.write();
         standing.read_at = standing.before;
         standing.trouble = Some(VaultTrouble::Incomplete(why.into()));
-        metrics::counter!(READS, "outcome" => "incomplete").increment(1);
-        metrics::gauge!(UP).set(0.0);
+        metrics::counter!("credit_vault_reads_total", "outcome" => "incomplete").increment(1);
+        metrics::gauge!("credit_vault_up").set(0.0);
     }
 
     /// How long until the login must be renewed; `None` if nobody is logged in, or for ever.

@@ -319,6 +319,8 @@ pub(crate) async fn openapi() -> Value {
         probes: Vec::new(),
         ledger: None,
         jobs: None,
+        log: None,
+        profiles: None,
     });
     let module = TransactionsModule::new(TransactionsParts { counter: ground.counter.clone() });
     let door = ground.builder(vec![Arc::new(connection), Arc::new(module)]).house(house).open().await;

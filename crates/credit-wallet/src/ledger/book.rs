@@ -316,6 +316,11 @@ impl Book {
         self.state.read().lag
     }
 
+    /// How many commands wait for the lane.
+    pub fn queued(&self) -> usize {
+        self.queue.lock().as_ref().map_or(0, |queue| queue.max_capacity() - queue.capacity())
+    }
+
     /// How many wallets are in memory.
     pub fn cached_wallets(&self) -> usize {
         self.state.read().cached_wallets()

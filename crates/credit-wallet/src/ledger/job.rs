@@ -106,6 +106,8 @@ pub(crate) struct Job {
     pub(crate) absent: Vec<u128>,
     /// What the views showed before they were looked for. What has been made since is in memory until they show more.
     pub(crate) absent_at: u64,
+    /// Where its caller waits, for traces.
+    pub(crate) span: tracing::Span,
 }
 
 impl Job {
@@ -140,6 +142,7 @@ impl Job {
             known: Vec::new(),
             absent: Vec::new(),
             absent_at: 0,
+            span: tracing::Span::current(),
         }
     }
 }

@@ -12,6 +12,7 @@ use credit_core::ports::journal::{Appended, Group};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::book::Book;
 use super::codec;
@@ -19,6 +20,7 @@ use super::courtesy::Courtesy;
 use super::draft::{Draft, Effects, NotNow, Verdict};
 use super::job::Job;
 use super::state::TailGroup;
+use super::{meter, traced};
 
 /// The only writer of a book in this process.
 pub(crate) struct Lane {
@@ -214,7 +216,8 @@ impl Lane {
             records: effects.records.clone(),
         };
         let append = append(self.book.clone(), effects.sequence, Group { id: parts.ids.mint(), bytes });
-        let landing = parts.runtime.spawn(append);
+        let landing =
+            parts.runtime.spawn(append.instrument(traced::of_group(&draft.decided, effects.sequence)));
         let (effects, decided) = (Arc::new(effects), draft.decided);
         self.flight = Some(Flight { effects, group, decided, sent: Instant::now(), landing });
     }
@@ -228,6 +231,7 @@ impl Lane {
                 self.courtesy.landed(flight.sent, Instant::now());
                 metrics::histogram!("credit_ledger_group_records")
                     .record(f64::from(u32::try_from(flight.group.records.len()).unwrap_or(u32::MAX)));
+                meter::count_posted(&flight.group.records);
                 let wallets = flight.effects.wallets.values().cloned();
                 self.book.state.write().commit(flight.group, wallets);
                 self.book.appended.notify_one();

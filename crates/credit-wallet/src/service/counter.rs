@@ -189,7 +189,7 @@ impl Counter {
         let ask = Ask::new(command, request.principal()?.actor(), request.request_id())
             .intending(&intent)
             .guarded_by(request.if_match());
-        let outcome = book.submit(ask).await;
+        let outcome = book.ask(ask).await;
         outcome.map_err(|problem| if intent.is_dry_run() { problem.with("dry_run", true) } else { problem })
     }
 
@@ -202,7 +202,7 @@ impl Counter {
     ) -> Result<Outcome, Problem> {
         let ask = Ask::new(command, request.principal()?.actor(), request.request_id())
             .guarded_by(request.if_match());
-        book.submit(ask).await
+        book.ask(ask).await
     }
 
     /// Looks in every book that the caller sees.

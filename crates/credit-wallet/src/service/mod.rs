@@ -1,6 +1,7 @@
 //! What can be asked of this module. Each use case has a file.
 
 mod counter;
+mod figures;
 
 mod assets;
 mod audit;
@@ -12,4 +13,5 @@ mod shelves;
 
 pub use audit::Auditor;
 pub use counter::{Counter, CounterParts, Sight};
+pub use figures::Figures;
 pub use list_wallets::WalletFilter;

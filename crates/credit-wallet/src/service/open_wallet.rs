@@ -51,7 +51,7 @@ impl Wallets for Counter {
     async fn open_default(&self, app: AppId, user: UserId) -> Result<(), Problem> {
         let command = CreateWallet { user, asset: AssetCode::CREDIT, metadata: BTreeMap::new() };
         let ask = Ask::new(Arc::new(command), Actor::System, OWN_REQUEST);
-        match self.book(app).await?.submit(ask).await {
+        match self.book(app).await?.ask(ask).await {
             Err(problem) if problem.code() != Code::WalletExists => Err(problem),
             _ => Ok(()),
         }
@@ -61,6 +61,6 @@ impl Wallets for Counter {
         let book = self.book(app).await?;
         let wallets = self.wallet_ids_of(&book, user).await?;
         let ask = Ask::new(Arc::new(CloseAll(wallets)), Actor::System, OWN_REQUEST);
-        book.submit(ask).await.map(|_| ())
+        book.ask(ask).await.map(|_| ())
     }
 }
