@@ -104,7 +104,7 @@ fn the_business_is_told_by_type_and_asset_and_the_ledger_stays_in_balance() {
     assert_eq!(told.value("credit_transactions_total", &posted("spend")), Some(2.0));
     assert_eq!(told.value("credit_transaction_amount_total", &posted("spend")), Some(10.0));
     assert_eq!(told.value("credit_transaction_amount_total", &posted("purchase")), Some(100.0));
-    assert_eq!(told.value("credit_refusals_total", &[("code", "insufficient_credits")]), Some(1.0));
+    assert_eq!(told.value("credit_refusals_total", &[("code", "insufficient_funds")]), Some(1.0));
     assert_eq!(told.value("credit_ledger_imbalance", &[("asset", "CREDIT")]), Some(0.0));
     assert_eq!(told.value("credit_users_active", &[]), Some(1.0));
     assert_eq!(told.value("credit_ledger_queue_commands", &[]), Some(0.0));
