@@ -63,13 +63,13 @@ mod tests {
 
     #[test]
     fn what_stands_around_the_keys_stays() {
-        let page = page(&format!("before\n{BEGIN}old{END}after\n")).expect("a page");
+        let page = page(&format!("before\n{BEGIN}made before{END}after\n")).expect("a page");
         assert!(page.starts_with("before\n") && page.ends_with(&format!("{END}after\n")));
         assert!(page.contains("### rate_limit\n\nA limit is written"), "{page}");
         assert!(
             page.contains("**`server.port`**: its port; 0 takes any free one. Default: `8080`. Takes 0 to")
         );
-        assert!(!page.contains("old"));
+        assert!(!page.contains("made before"));
         assert!(super::page("no marks").is_err());
     }
 }
