@@ -28,7 +28,7 @@ pub struct PasswordCost {
 impl Default for PasswordCost {
     /// 19 MiB, two passes, one lane, as OWASP recommends; two at once.
     fn default() -> Self {
-        Self { memory_kib: 19_456, iterations: 2, parallelism: 1, at_once: 2, waiting: 128 }
+        Self { memory_kib: 19_456, iterations: 2, parallelism: 1, at_once: 2, waiting: 1024 }
     }
 }
 
@@ -240,6 +240,15 @@ mod tests {
         assert!(first.is_ok() && second.is_ok());
         assert_eq!(third, Err(PasswordsBusy));
         assert!(hash().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn three_hundred_at_once_wait_for_their_turn() {
+        let passwords = passwords(cheap());
+        let kept = passwords.hash("correct horse".into()).await.expect("not busy");
+        let all = (0..300).map(|_| passwords.verify("correct horse".into(), Some(kept.clone())));
+        let verdicts = futures_util::future::join_all(all).await;
+        assert!(verdicts.iter().all(|verdict| *verdict == Ok(PasswordVerdict::Right)));
     }
 
     #[test]

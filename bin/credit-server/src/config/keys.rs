@@ -160,15 +160,15 @@ pub(crate) const KEYS: &[Key] = &[
     key("secrets.vault.ca", Kind::Text, None),
     key("secrets.vault.timeout", Kind::Length { low: 1, high: 60 }, Some("5s")),
     // How long keys that were read are worked with while Vault cannot be asked.
-    key("secrets.vault.max_age", Kind::Length { low: 60, high: 366 * DAY }, Some("24h")),
+    key("secrets.vault.max_age", Kind::Length { low: 1, high: 366 * DAY }, Some("24h")),
     key("auth.registration", Kind::Choice(&["open", "closed"]), Some("open")),
     key("auth.issuer", Kind::Text, Some("credit-server")),
-    key("auth.access_ttl", Kind::Length { low: 1, high: DAY }, Some("10m")),
-    key("auth.refresh_ttl", Kind::Length { low: 60, high: 366 * DAY }, Some("30d")),
-    key("auth.api_key_grace", Kind::Length { low: 0, high: 31 * DAY }, Some("24h")),
+    key("auth.access_ttl", Kind::Length { low: 1, high: 366 * DAY }, Some("10m")),
+    key("auth.refresh_ttl", Kind::Length { low: 1, high: 3660 * DAY }, Some("30d")),
+    key("auth.api_key_grace", Kind::Length { low: 0, high: 366 * DAY }, Some("24h")),
     key("auth.login_failures_per_account", Kind::Whole { low: 1, high: 1_000_000 }, Some("10")),
     key("auth.login_failures_per_address", Kind::Whole { low: 1, high: 1_000_000 }, Some("100")),
-    key("auth.login_failures_window", Kind::Length { low: 1, high: DAY }, Some("15m")),
+    key("auth.login_failures_window", Kind::Length { low: 1, high: 31 * DAY }, Some("15m")),
     // Sign access tokens (Ed25519).
     key("auth.token_keys", Kind::SecretKeys, None),
     // What hashing a password costs (Argon2id): memory in KiB, passes, lanes. Weaker hashes are made anew at login.
@@ -187,7 +187,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("rate_limit.replicas", Kind::Whole { low: 1, high: 10_000 }, Some("1")),
     // An address or a user that is refused so often within a minute is banned; 0: never.
     key("rate_limit.ban_after", Kind::Whole { low: 0, high: 1_000_000 }, Some("1000")),
-    key("rate_limit.ban_for", Kind::Length { low: 1, high: DAY }, Some("5m")),
+    key("rate_limit.ban_for", Kind::Length { low: 1, high: 31 * DAY }, Some("5m")),
     // For callers without an API key, by their address: guests alone, users beside their own.
     key("rate_limit.address.read", Kind::Rate, Some("240000/1m")),
     key("rate_limit.address.write", Kind::Rate, Some("120000/1m")),
@@ -212,7 +212,7 @@ pub(crate) const KEYS: &[Key] = &[
     // How often due expiries of lots and holds are posted; the contract promises 60 s.
     key("ledger.sweep_interval", Kind::Length { low: 1, high: 45 }, Some("10s")),
     // How long the lot lives that a refund opens for an expired one.
-    key("ledger.refund_successor_ttl", Kind::Length { low: 60, high: 3660 * DAY }, Some("30d")),
+    key("ledger.refund_successor_ttl", Kind::Length { low: 1, high: 3660 * DAY }, Some("30d")),
     // The first admin, made where none exists; all three or none.
     key("bootstrap.admin_username", Kind::Text, None),
     key("bootstrap.admin_email", Kind::Text, None),

@@ -4,7 +4,10 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_MATCH};
+use actix_web::http::Version;
+use actix_web::http::header::{
+    ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_MATCH, TRANSFER_ENCODING,
+};
 use actix_web::web::{self, Bytes, BytesMut, Payload};
 use actix_web::{HttpRequest, HttpResponse, guard};
 use credit_core::{Code, IdSource, Problem};
@@ -15,9 +18,10 @@ use tracing::Instrument;
 use super::answer::{self, REQUEST_ID};
 use super::limits::Standing;
 use super::{FrontDoor, Post, credentials, json, query};
+use crate::form::read_form;
 use crate::reply::Reply;
 use crate::request::Request;
-use crate::route::{Body, Method, Route};
+use crate::route::{BODY_LIMIT, Body, Knock, Method, Route};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -54,6 +58,8 @@ pub(super) async fn pass(post: Arc<Post>, request: HttpRequest, payload: Payload
     let mut response = match outcome {
         Ok(reply) => answer::reply(reply, &id),
         Err(problem) => {
+            let problem =
+                if is_dry(route, request.query_string()) { problem.with("dry_run", true) } else { problem };
             if problem.code().status() >= 500 {
                 tracing::warn!(parent: &span, code = %problem.code(), detail = problem.detail(), "a call failed");
             }
@@ -98,6 +104,9 @@ async fn admit(
         admitted?;
     }
     let principal = identified?;
+    if let Some(bouncer) = &route.bouncer {
+        bouncer(&Knock { principal: principal.as_ref(), path_parameters: http.match_info() })?;
+    }
     let body = read_body(route, http, payload, door.body_timeout).await?;
     let query = query::parse(route, http.query_string())?;
     let header = |name: &HeaderName| whole_header(http, name);
@@ -146,7 +155,10 @@ async fn read_body(
     patience: Duration,
 ) -> Result<Value, Problem> {
     let (limit, may_be_empty) = match route.body {
-        Body::None => return Ok(Value::Null),
+        Body::None if takes_no_form(route.method) => {
+            return discard_body(request, payload, patience).await.map(|()| Value::Null);
+        }
+        Body::None => (BODY_LIMIT, true),
         Body::Json { limit, .. } => (limit, false),
         Body::OptionalJson { limit, .. } => (limit, true),
     };
@@ -163,10 +175,43 @@ async fn read_body(
     if !has_type {
         return Err(Problem::new(Code::UnsupportedMediaType));
     }
-    json::parse_strict(&bytes).map_err(|error| {
+    let body = json::parse_strict(&bytes).map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());
         Problem::because(Code::MalformedJson, format!("The body is not JSON with each name once ({place})."))
-    })
+    })?;
+    if matches!(route.body, Body::None) {
+        read_form::<Nothing>(&body)?;
+    }
+    Ok(body)
+}
+
+crate::form! {
+    /// What a call says that has no form.
+    struct Nothing {}
+}
+
+/// What reads and what deletes says everything in its path and query (RFC 9110 §9.3).
+fn takes_no_form(method: Method) -> bool {
+    matches!(method, Method::Get | Method::Delete)
+}
+
+/// A body that nobody asked for is let go by, unless it is too large.
+async fn discard_body(request: &HttpRequest, payload: Payload, patience: Duration) -> Result<(), Problem> {
+    let headers = request.headers();
+    let may_have_one = headers.contains_key(CONTENT_LENGTH)
+        || headers.contains_key(TRANSFER_ENCODING)
+        || request.version() >= Version::HTTP_2;
+    if !may_have_one {
+        return Ok(());
+    }
+    let collected = tokio::time::timeout(patience, collect(request, payload, BODY_LIMIT)).await;
+    collected.unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout))).map(|_| ())
+}
+
+/// Whether a call of this row only asks what would happen: its refusals say so too, wherever they come from.
+fn is_dry(route: &Route, query: &str) -> bool {
+    route.idempotent
+        && form_urlencoded::parse(query.as_bytes()).any(|(name, value)| name == "dry_run" && value == "true")
 }
 
 fn is_json(request: &HttpRequest) -> bool {

@@ -37,7 +37,9 @@ impl Auditor {
 #[async_trait]
 impl LedgerAudit for Auditor {
     async fn trial_balance(&self) -> Result<Vec<AssetTotals>, Problem> {
-        let mut sums: BTreeMap<AssetCode, Totals> = BTreeMap::new();
+        let known = self.counter.all_assets().await?;
+        let known = known.into_iter().map(|asset| asset.code).chain([AssetCode::CREDIT]);
+        let mut sums: BTreeMap<AssetCode, Totals> = known.map(|code| (code, Totals::default())).collect();
         for book in self.books().await? {
             book.refresh().await?;
             for (asset, totals) in book.totals() {
