@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::http::Version;
 use actix_web::http::header::{
-    ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_MATCH, TRANSFER_ENCODING,
+    ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_MATCH, TRANSFER_ENCODING,
 };
 use actix_web::web::{self, Bytes, BytesMut, Payload};
 use actix_web::{HttpRequest, HttpResponse, guard};
@@ -18,7 +18,6 @@ use tracing::Instrument;
 use super::answer::{self, REQUEST_ID};
 use super::limits::Standing;
 use super::{FrontDoor, Post, credentials, json, query};
-use crate::form::read_form;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::route::{BODY_LIMIT, Body, Knock, Method, Route};
@@ -133,6 +132,9 @@ async fn admit(
     if route.idempotent {
         request.is_dry_run()?;
     }
+    if matches!(route.body, Body::None) && !takes_no_form(route.method) {
+        request.form::<Nothing>().map(|_| ())?;
+    }
     handler(request).await
 }
 
@@ -164,7 +166,7 @@ async fn read_body(
     };
     let has_type = request.headers().contains_key(CONTENT_TYPE);
     let may_be_json = if has_type { is_json(request) } else { may_be_empty };
-    if !may_be_json {
+    if !may_be_json || is_packed(request) {
         return Err(Problem::new(Code::UnsupportedMediaType));
     }
     let collected = tokio::time::timeout(patience, collect(request, payload, limit)).await;
@@ -175,14 +177,10 @@ async fn read_body(
     if !has_type {
         return Err(Problem::new(Code::UnsupportedMediaType));
     }
-    let body = json::parse_strict(&bytes).map_err(|error| {
+    json::parse_strict(&bytes).map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());
         Problem::because(Code::MalformedJson, format!("The body is not JSON with each name once ({place})."))
-    })?;
-    if matches!(route.body, Body::None) {
-        read_form::<Nothing>(&body)?;
-    }
-    Ok(body)
+    })
 }
 
 crate::form! {
@@ -212,6 +210,12 @@ async fn discard_body(request: &HttpRequest, payload: Payload, patience: Duratio
 fn is_dry(route: &Route, query: &str) -> bool {
     route.idempotent
         && form_urlencoded::parse(query.as_bytes()).any(|(name, value)| name == "dry_run" && value == "true")
+}
+
+/// Nothing here unpacks a body, so that nobody's small one becomes a large one.
+fn is_packed(request: &HttpRequest) -> bool {
+    let encoding = request.headers().get(CONTENT_ENCODING);
+    encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 fn is_json(request: &HttpRequest) -> bool {

@@ -79,7 +79,7 @@ async fn a_call_without_a_form_takes_nothing_or_an_object_of_nothing() {
     const JSON: (&str, &str) = ("content-type", "application/json");
     let house = house().await;
     let large = " ".repeat(300_000);
-    let cases: [(Headers, &str, u16, &str); 9] = [
+    let cases: [(Headers, &str, u16, &str); 11] = [
         (&[WHO], "", 204, ""),
         (&[WHO, JSON], "", 204, ""),
         (&[WHO, JSON], "{}", 204, ""),
@@ -88,6 +88,8 @@ async fn a_call_without_a_form_takes_nothing_or_an_object_of_nothing() {
         (&[WHO, JSON], "{", 400, "malformed_json"),
         (&[WHO, ("content-type", "text/plain")], "{}", 415, "unsupported_media_type"),
         (&[WHO], "{}", 415, "unsupported_media_type"),
+        (&[WHO, JSON, ("content-encoding", "gzip")], "{}", 415, "unsupported_media_type"),
+        (&[WHO, JSON, ("content-encoding", "identity")], "{}", 204, ""),
         (&[WHO, JSON], &large, 413, "payload_too_large"),
     ];
     for (headers, body, status, code) in cases {

@@ -53,7 +53,9 @@ impl LedgerAudit for Auditor {
             debits: sum.debits,
             credits: sum.credits,
         };
-        Ok(sums.into_iter().map(totals).collect())
+        let mut totals: Vec<AssetTotals> = sums.into_iter().map(totals).collect();
+        totals.sort_by(|left, right| left.asset.as_str().cmp(right.asset.as_str()));
+        Ok(totals)
     }
 
     async fn verify(&self) -> Result<VerifyReport, Problem> {
