@@ -100,10 +100,10 @@ impl Users {
         filter: &Filter,
         page: &PageRequest,
     ) -> Result<Vec<(Position, Listed)>, Problem> {
-        let shelf = filter.shelf();
+        let place = filter.shelf();
         let (size, mut after, mut found) = (page.limit + 1, page.after.clone(), Vec::new());
         loop {
-            let rows = self.chunk(filter, &shelf, after, size).await?;
+            let rows = self.chunk(filter, &place, after, size).await?;
             let is_last = rows.len() < size;
             after = rows.last().map(|(position, _)| position.clone());
             found.extend(rows.into_iter().filter(|(_, row)| filter.shows(row.head.status, &row.head.roles)));
@@ -165,11 +165,11 @@ impl Users {
     async fn chunk(
         &self,
         filter: &Filter,
-        shelf: &Shelf,
+        place: &Shelf,
         after: Option<Position>,
         limit: usize,
     ) -> Result<Vec<(Position, Listed)>, Problem> {
-        let query = shelf.query(after, limit);
+        let query = place.query(after, limit);
         let direction = query.direction;
         let asked = filter.apps.iter().map(|app| {
             let query = query.clone();
