@@ -94,7 +94,7 @@ async fn a_call_without_a_form_takes_nothing_or_an_object_of_nothing() {
     ];
     for (headers, body, status, code) in cases {
         let answer = house.call_raw("POST", "/v1/things/a/tidy", headers, body.to_owned()).await;
-        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{headers:?} {:.20}", body);
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{headers:?} {body:.20}");
     }
 }
 
