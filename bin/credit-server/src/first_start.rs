@@ -152,12 +152,11 @@ async fn create_admin(
         Some(ahead) if ahead.password.expose_secret() == admin.password => ahead.hashing.await.ok(),
         _ => None,
     };
-    let made = match hashed {
-        Some(hashed) => service.users.create_admin_ahead(&admin.username, email, hashed?).await,
-        None => {
-            let password = admin.password.clone().into();
-            service.users.create_admin(&admin.username, email, &password).await
-        }
+    let made = if let Some(hashed) = hashed {
+        service.users.create_admin_ahead(&admin.username, email, hashed?).await
+    } else {
+        let password = admin.password.clone().into();
+        service.users.create_admin(&admin.username, email, &password).await
     };
     made.map(|_| ())
 }
