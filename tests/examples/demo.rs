@@ -144,15 +144,19 @@ fn main() -> anyhow::Result<()> {
     ensure!(even, "the books do not balance: {}", balance.body);
 
     say("kill -9, and start again: the same balances");
-    let figures = |client: &Client| -> anyhow::Result<Vec<Value>> {
-        wallets
-            .iter()
-            .map(|id| Ok(client.get(&format!("/v1/wallets/{id}")).json()["balance"].clone()))
-            .collect()
+    let mut balances = |client: &Client| -> anyhow::Result<Vec<Value>> {
+        let mut balances = Vec::new();
+        for id in &wallets {
+            let answer = teller.call(client, "GET", &format!("/v1/wallets/{id}/balance"), None, 200)?;
+            balances.push(answer.json()["balance"].clone());
+        }
+        Ok(balances)
     };
-    let before = figures(&backend)?;
+    let before = balances(&backend)?;
+    println!("  kill -9");
     server.kill_and_restart()?;
-    let after = figures(&server.nobody().with_key(&text(&issued, "/secret")?))?;
+    println!("  it runs again at {}", server.base());
+    let after = balances(&server.nobody().with_key(&text(&issued, "/secret")?))?;
     println!("before: {before:?}   after: {after:?}");
     ensure!(before == after && before.iter().all(Value::is_i64), "the balances differ");
     println!("\nThe story holds.");

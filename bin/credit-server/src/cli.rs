@@ -27,7 +27,8 @@ Examples:
 
 /// Keeps prepaid credits: who has how many, where they came from, when they expire and why they moved.
 ///
-/// Without a command it serves. Configuration: files over environment (CREDIT_, `__` between levels) over defaults.
+/// Without a command it serves. Configuration: Vault over files over environment (CREDIT_, `__` between levels)
+/// over defaults.
 #[derive(Debug, Parser)]
 #[command(name = "credit-server", version, after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(crate) struct Cli {

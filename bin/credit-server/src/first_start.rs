@@ -10,7 +10,9 @@ use credit_api::front_door::Authenticator;
 use credit_core::ports::keys::SecretSource;
 use credit_core::{Code, Problem, Scope};
 use credit_infra::randomness::OsSecrets;
+use credit_users::PasswordAhead;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::task::JoinHandle;
 
 use crate::config::{Bootstrap, Profile, Settings};
 use crate::dev_credentials::{DevAdmin, DevCredentials};
@@ -20,11 +22,33 @@ use crate::wiring::Service;
 const DEV_USERNAME: &str = "admin";
 const DEV_EMAIL: &str = "admin@localhost.example";
 
+/// The password of the first admin to be, which is being hashed while the store is opened.
+pub(crate) struct Ahead {
+    password: SecretString,
+    hashing: JoinHandle<Result<PasswordAhead, Problem>>,
+}
+
+/// Begins with what a first start of profile `dev` needs no store for. `None` where it looks like no first start.
+pub(crate) fn begin(settings: &Settings, service: &Service) -> Option<Ahead> {
+    let is_first = settings.profile == Profile::Dev
+        && service.has_users()
+        && DevCredentials::kept(&settings.data_dir).is_none();
+    if !is_first {
+        return None;
+    }
+    let configured = settings.bootstrap.as_ref().map(|first| first.password.clone());
+    let password = configured.unwrap_or_else(generated);
+    let (users, wanted) = (service.users.clone(), password.clone());
+    let hashing = actix_web::rt::spawn(async move { users.hash_ahead(&wanted).await });
+    Some(Ahead { password, hashing })
+}
+
 /// Makes what is missing. In profile `dev` it answers how to get in, and has written it down.
 pub(crate) async fn run(
     settings: &Settings,
     service: &Service,
     base_url: &str,
+    ahead: Option<Ahead>,
 ) -> Result<Option<DevCredentials>> {
     if !service.has_users() {
         return Ok(None);
@@ -46,11 +70,10 @@ pub(crate) async fn run(
                 Some(kept) => (Some(kept.admin), Some(kept.api_key)),
                 None => (None, None),
             };
-            let credentials = DevCredentials {
-                base_url: base_url.to_owned(),
-                admin: dev_admin(settings, service, admin).await?,
-                api_key: dev_key(service, api_key).await?,
-            };
+            // At once: what both write may share a sync of the store.
+            let (admin, api_key) =
+                tokio::try_join!(dev_admin(settings, service, admin, ahead), dev_key(service, api_key))?;
+            let credentials = DevCredentials { base_url: base_url.to_owned(), admin, api_key };
             credentials.keep(&settings.data_dir)?;
             Ok(Some(credentials))
         }
@@ -83,7 +106,12 @@ async fn first_admin(settings: &Settings, service: &Service) -> Result<()> {
 
 /// An admin that works: the one of the last start or of the configuration, if it still gets in; else the first one,
 /// made now; else, where there is an admin whose password nobody wrote down, one more.
-async fn dev_admin(settings: &Settings, service: &Service, kept: Option<DevAdmin>) -> Result<DevAdmin> {
+async fn dev_admin(
+    settings: &Settings,
+    service: &Service,
+    kept: Option<DevAdmin>,
+    ahead: Option<Ahead>,
+) -> Result<DevAdmin> {
     if let Some(known) = known_admin(settings, service, kept.clone()).await? {
         return Ok(known);
     }
@@ -91,11 +119,14 @@ async fn dev_admin(settings: &Settings, service: &Service, kept: Option<DevAdmin
     let (username, email, password) = match (&settings.bootstrap, kept, exists) {
         (Some(first), _, false) => (first.username.clone(), first.email.clone(), first.password.clone()),
         (None, Some(kept), false) => (kept.username, DEV_EMAIL.to_owned(), kept.password.into()),
-        (None, None, false) => (DEV_USERNAME.to_owned(), DEV_EMAIL.to_owned(), generated()),
+        (None, None, false) => {
+            let password = ahead.as_ref().map_or_else(generated, |ahead| ahead.password.clone());
+            (DEV_USERNAME.to_owned(), DEV_EMAIL.to_owned(), password)
+        }
         (_, _, true) => one_more(),
     };
     let admin = DevAdmin { username, password: password.expose_secret().to_owned() };
-    let made = match service.users.create_admin(&admin.username, &email, &password).await {
+    let made = match create_admin(service, &admin, &email, ahead).await {
         // A process with another directory, on the same database, was faster.
         Err(problem) if is_name_taken(&problem) => {
             if let Some(known) = known_admin(settings, service, None).await? {
@@ -103,11 +134,31 @@ async fn dev_admin(settings: &Settings, service: &Service, kept: Option<DevAdmin
             }
             let (username, email, password) = one_more();
             let admin = DevAdmin { username, password: password.expose_secret().to_owned() };
-            service.users.create_admin(&admin.username, &email, &password).await.map(|_| admin)
+            create_admin(service, &admin, &email, None).await.map(|()| admin)
         }
-        made => made.map(|_| admin),
+        made => made.map(|()| admin),
     };
     made.context("the admin of profile dev")
+}
+
+/// With the password that was hashed ahead, if it is the one.
+async fn create_admin(
+    service: &Service,
+    admin: &DevAdmin,
+    email: &str,
+    ahead: Option<Ahead>,
+) -> Result<(), Problem> {
+    let hashed = match ahead {
+        Some(ahead) if ahead.password.expose_secret() == admin.password => ahead.hashing.await.ok(),
+        _ => None,
+    };
+    let made = if let Some(hashed) = hashed {
+        service.users.create_admin_ahead(&admin.username, email, hashed?).await
+    } else {
+        let password = admin.password.clone().into();
+        service.users.create_admin(&admin.username, email, &password).await
+    };
+    made.map(|_| ())
 }
 
 /// The admin of the last start, or else of the configuration, if it gets in.

@@ -18,7 +18,7 @@ use crate::address;
 use crate::config::{Server, Settings, Sources, before_vault};
 use crate::dev_credentials::DevCredentials;
 use crate::exit::{Exit, Failure};
-use crate::first_start;
+use crate::first_start::{self, Ahead};
 use crate::key_watch::KeyWatch;
 use crate::log::JoinedTraces;
 use crate::metrics::{Known, Registry};
@@ -145,15 +145,17 @@ async fn get_ready(
     metrics: SocketAddr,
     started: Instant,
 ) -> Result<(), Failure> {
+    let ahead = first_start::begin(settings, service);
     service.reach_store().await?;
     service.manager.initialise().await;
-    service.jobs.start(!service.adapters.journal.is_shared());
     let watched = service.clone();
     actix_web::rt::spawn(async move { watched.manager.watch().await });
     actix_web::rt::spawn(service.clone().count_figures());
     let base_url = address::base_url(api, settings.server.tls.is_some());
-    let credentials = first_credentials(settings, service, &base_url).await;
+    let credentials = first_credentials(settings, service, &base_url, ahead).await;
     service.manager.finish_preparing();
+    // Only now: all of them are due at a first start, and nobody should wait for them to be ready.
+    service.jobs.start(!service.adapters.journal.is_shared());
     tracing::info!(
         api = base_url,
         metrics = format!("{}/metrics", address::base_url(metrics, false)),
@@ -173,9 +175,15 @@ async fn get_ready(
 
 /// Makes who and what a first start needs, again while the store is away. Of any other fault the log tells, and everybody
 /// who can get in is served.
-async fn first_credentials(settings: &Settings, service: &Service, base_url: &str) -> Option<DevCredentials> {
+async fn first_credentials(
+    settings: &Settings,
+    service: &Service,
+    base_url: &str,
+    ahead: Option<Ahead>,
+) -> Option<DevCredentials> {
+    let mut ahead = ahead;
     loop {
-        match first_start::run(settings, service, base_url).await {
+        match first_start::run(settings, service, base_url, ahead.take()).await {
             Ok(credentials) => return credentials,
             Err(error) if first_start::is_passing(&error) => {
                 tracing::warn!(error = format!("{error:#}"), "the store went away during the first start");

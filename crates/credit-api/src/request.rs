@@ -18,11 +18,12 @@ use crate::route::Route;
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
-    /// Bare, or quoted as a structured field string (RFC 8941 §3.3.3). Both forms name the same key.
+    /// Bare, or quoted as a structured field string (RFC 8941 §3.3.3). Both forms name the same key. What begins with a
+    /// quote and is no such string is no key: half of it may have been lost on the way.
     pub fn parse(text: &str) -> Result<Self, Problem> {
-        let bare = match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-            Some(inner) if text.len() >= 2 => unescape(inner).ok_or_else(Self::invalid)?,
-            _ => text.to_owned(),
+        let bare = match text.strip_prefix('"') {
+            Some(rest) => rest.strip_suffix('"').and_then(unescape).ok_or_else(Self::invalid)?,
+            None => text.to_owned(),
         };
         let visible = bare.bytes().all(|byte| (0x21..=0x7E).contains(&byte));
         if bare.is_empty() || bare.len() > 255 || !visible { Err(Self::invalid()) } else { Ok(Self(bare)) }
@@ -296,7 +297,9 @@ mod tests {
         assert_eq!(IdempotencyKey::parse("\"order-17\"").expect("valid"), bare);
         assert_eq!(IdempotencyKey::parse(r#""a\"b\\""#).expect("valid").as_str(), r#"a"b\"#);
         let long = "x".repeat(256);
-        for wrong in ["", "\"\"", "a b", "\"a b\"", "ä", "\"a\"b\"", "a\tb", long.as_str()] {
+        for wrong in
+            ["", "\"\"", "\"", "\"a", "\"a\";b=1", "a b", "\"a b\"", "ä", "\"a\"b\"", "a\tb", long.as_str()]
+        {
             let problem = IdempotencyKey::parse(wrong).expect_err(wrong);
             assert_eq!(problem.code(), Code::IdempotencyKeyInvalid);
         }

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use actix_web::dev::{Path, Url};
 use credit_core::ports::limits::CallClass;
 use credit_core::{Code, Principal, Problem, Role, Scope};
 use utoipa::openapi::{RefOr, schema::Schema};
@@ -86,7 +87,8 @@ impl Who {
 /// What a route takes as its body.
 #[derive(Clone, Copy)]
 pub enum Body {
-    /// None; one that is sent is ignored.
+    /// None. One that is sent is ignored, as long as it is within the usual limit; with `POST`, `PUT` and `PATCH` it
+    /// may be an object without members and nothing else.
     None,
     /// One JSON object of at most `limit` bytes.
     Json { limit: usize, schema: fn() -> Schema },
@@ -135,6 +137,27 @@ pub type Answering = Pin<Box<dyn Future<Output = Result<Reply, Problem>>>>;
 /// A handler: from a request that passed the door to a reply.
 pub type Handler = Arc<dyn Fn(Request) -> Answering + Send + Sync>;
 
+/// What is known of a request before anything of it is read: who asks, and of what.
+pub struct Knock<'a> {
+    pub(crate) principal: Option<&'a Principal>,
+    pub(crate) path_parameters: &'a Path<Url>,
+}
+
+impl Knock<'_> {
+    /// The caller, if it is known.
+    pub fn principal(&self) -> Option<&Principal> {
+        self.principal
+    }
+
+    /// A path parameter as it stands in the path.
+    pub fn path_text(&self, name: &str) -> Option<&str> {
+        self.path_parameters.get(name)
+    }
+}
+
+/// Who is let in beyond what the row can say, decided before the form is read.
+pub type Bouncer = Arc<dyn Fn(&Knock<'_>) -> Result<(), Problem> + Send + Sync>;
+
 /// One row of the table.
 #[derive(Clone)]
 pub struct Route {
@@ -151,6 +174,7 @@ pub struct Route {
     pub(crate) always: bool,
     /// `None`: as its method says.
     pub(crate) class: Option<CallClass>,
+    pub(crate) bouncer: Option<Bouncer>,
     pub(crate) handler: Handler,
 }
 
@@ -180,6 +204,7 @@ impl Route {
             problems: Vec::new(),
             always: false,
             class: None,
+            bouncer: None,
             handler: Arc::new(move |request| Box::pin(handler(request))),
         }
     }
@@ -279,6 +304,17 @@ impl Route {
     #[must_use]
     pub fn refuses(mut self, codes: &[Code]) -> Self {
         self.problems.extend_from_slice(codes);
+        self
+    }
+
+    /// Turns some callers away whom the row admits, as `403` and before the form is read: for what depends on the
+    /// configuration, or on whether the caller asks for itself.
+    #[must_use]
+    pub fn turns_away(
+        mut self,
+        bouncer: impl Fn(&Knock<'_>) -> Result<(), Problem> + Send + Sync + 'static,
+    ) -> Self {
+        self.bouncer = Some(Arc::new(bouncer));
         self
     }
 

@@ -1,6 +1,7 @@
 //! Passwords: Argon2id for what is made, bcrypt for what comes from elsewhere.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
@@ -23,12 +24,22 @@ pub struct PasswordCost {
     pub at_once: usize,
     /// Callers that may wait for one; more are told that it is busy.
     pub waiting: usize,
+    /// How long one waits at most before it is told so.
+    pub patience: Duration,
 }
 
 impl Default for PasswordCost {
-    /// 19 MiB, two passes, one lane, as OWASP recommends; two at once.
+    /// 19 MiB, two passes, one lane, as OWASP recommends; two at once. All who may wait get their turn before their
+    /// patience ends, on an ordinary machine.
     fn default() -> Self {
-        Self { memory_kib: 19_456, iterations: 2, parallelism: 1, at_once: 2, waiting: 128 }
+        Self {
+            memory_kib: 19_456,
+            iterations: 2,
+            parallelism: 1,
+            at_once: 2,
+            waiting: 1024,
+            patience: Duration::from_secs(30),
+        }
     }
 }
 
@@ -45,6 +56,7 @@ pub struct ArgonPasswords {
     work: Arc<Work>,
     running: Arc<Semaphore>,
     admitted: Arc<Semaphore>,
+    patience: Duration,
 }
 
 struct Work {
@@ -72,6 +84,7 @@ impl ArgonPasswords {
             work: Arc::new(Work { argon, params, decoy }),
             running: Arc::new(Semaphore::new(cost.at_once)),
             admitted: Arc::new(Semaphore::new(cost.at_once.saturating_add(cost.waiting))),
+            patience: cost.patience,
         })
     }
 
@@ -80,7 +93,8 @@ impl ArgonPasswords {
         job: impl FnOnce(&Work) -> T + Send + 'static,
     ) -> Result<T, PasswordsBusy> {
         let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| PasswordsBusy)?;
-        let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| PasswordsBusy)?;
+        let turn = tokio::time::timeout(self.patience, Arc::clone(&self.running).acquire_owned()).await;
+        let running = turn.map_err(|_| PasswordsBusy)?.map_err(|_| PasswordsBusy)?;
         let work = Arc::clone(&self.work);
         // The permits go with the work: a caller that hangs up does not make room for one more.
         let done = tokio::task::spawn_blocking(move || {
@@ -240,6 +254,30 @@ mod tests {
         assert!(first.is_ok() && second.is_ok());
         assert_eq!(third, Err(PasswordsBusy));
         assert!(hash().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_waits_too_long_is_told_that_it_is_busy() {
+        let passwords = passwords(PasswordCost { at_once: 1, patience: Duration::from_millis(1), ..cheap() });
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let slow = passwords.run(move |_| held.recv());
+        let late = async {
+            let told = passwords.hash("correct horse".into()).await;
+            drop(release);
+            told
+        };
+        let (_, told) = tokio::join!(slow, late);
+        assert_eq!(told, Err(PasswordsBusy));
+        assert!(passwords.hash("correct horse".into()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn three_hundred_at_once_wait_for_their_turn() {
+        let passwords = passwords(cheap());
+        let kept = passwords.hash("correct horse".into()).await.expect("not busy");
+        let all = (0..300).map(|_| passwords.verify("correct horse".into(), Some(kept.clone())));
+        let verdicts = futures_util::future::join_all(all).await;
+        assert!(verdicts.iter().all(|verdict| *verdict == Ok(PasswordVerdict::Right)));
     }
 
     #[test]

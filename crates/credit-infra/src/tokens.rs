@@ -98,6 +98,12 @@ impl JwtSigner {
     }
 }
 
+/// The next whole second, so that a token lives no shorter than its holder was told.
+fn whole_seconds_from(at: Timestamp) -> i64 {
+    let millis = at.millis();
+    millis.div_euclid(1000) + i64::from(millis.rem_euclid(1000) > 0)
+}
+
 fn public_jwk(key: &EncodingKey) -> Option<Jwk> {
     let mut jwk = Jwk::from_encoding_key(key, Algorithm::EdDSA).ok()?;
     if !matches!(jwk.algorithm, AlgorithmParameters::OctetKeyPair(_)) {
@@ -121,7 +127,7 @@ impl TokenSigner for JwtSigner {
             sid: claims.session,
             jti: format!("{:032x}", claims.id),
             iat: claims.issued_at.millis().div_euclid(1000),
-            exp: claims.expires_at.millis().div_euclid(1000),
+            exp: whole_seconds_from(claims.expires_at),
         };
         jsonwebtoken::encode(&header, &claims, &self.newest.1)
             .expect("the key was checked, and plain claims encode")
@@ -262,6 +268,18 @@ mod tests {
         let (said, _) = token.rsplit_once('.').expect("a signature");
         for wrong in [format!("{said}."), said.to_owned(), String::new(), format!("{token}A")] {
             assert_eq!(verify(&wrong), Err(InvalidToken), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_token_lives_no_shorter_than_its_holder_was_told() {
+        let key = signer(&[1]);
+        for millis in [0, 1, 500, 999] {
+            let issued_at = NOW.plus_millis(millis);
+            let token =
+                key.sign(&AccessClaims { issued_at, expires_at: issued_at.plus_seconds(1), ..claims() });
+            assert!(key.verify(&token, issued_at.plus_millis(999)).is_ok(), "{millis}");
+            assert_eq!(key.verify(&token, issued_at.plus_seconds(2)), Err(InvalidToken), "{millis}");
         }
     }
 

@@ -14,7 +14,8 @@ mod user_management;
 pub use directory::{UserDirectory, UserRef};
 pub use domain::{Email, NewPassword, Status, User, Username};
 pub use service::{
-    Import, ImportedUser, KeyUse, NewUser, ReencryptProgress, Users, UsersParts, first_admin_faults,
+    Import, ImportedUser, KeyUse, NewUser, PasswordAhead, ReencryptProgress, Users, UsersParts,
+    first_admin_faults,
 };
 pub use settings::{Registration, UsersSettings};
 pub use store::COLLECTIONS;

@@ -58,6 +58,7 @@ fn bodies_are_json_of_the_known_form_and_nothing_else() {
         "-1",
         "9007199254740992",
         "1e300",
+        "1e400",
         "null",
         "true",
         "[1]",

@@ -73,6 +73,12 @@ fn the_contract_is_published_and_every_code_in_it_explained() {
     let server = crate::start(&[]).expect("a server");
     let nobody = server.nobody();
     let published = nobody.get("/openapi.json").expect(200).json();
+    for (path, methods) in published["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("methods") {
+            let takes_a_form = ["post", "put", "patch"].contains(&method.as_str());
+            assert_eq!(takes_a_form, operation["requestBody"].is_object(), "{method} {path}");
+        }
+    }
     assert!(published["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
     let printed =
         std::process::Command::new(binary().expect("built")).arg("openapi").output().expect("output");

@@ -215,23 +215,23 @@ pub(crate) const KEYS: &[Key] = keys! {
         "authorities in PEM, believed beside those of the system.";
     "secrets.vault.timeout": Kind::Length { low: 1, high: 60 }, Some("5s"),
         "how long one call may take.";
-    "secrets.vault.max_age": Kind::Length { low: 60, high: 366 * DAY }, Some("24h"),
+    "secrets.vault.max_age": Kind::Length { low: 1, high: 366 * DAY }, Some("24h"),
         "how long keys that were read are worked with while Vault cannot be asked; then it is not ready.";
     "auth.registration": Kind::Choice(&["open", "closed"]), Some("open"),
         "`closed`: only keys with `users:write`, and admins.";
     "auth.issuer": Kind::Text, Some("credit-server"),
         "`iss` of access tokens.";
-    "auth.access_ttl": Kind::Length { low: 1, high: DAY }, Some("10m"),
+    "auth.access_ttl": Kind::Length { low: 1, high: 366 * DAY }, Some("10m"),
         "life of an access token.";
-    "auth.refresh_ttl": Kind::Length { low: 60, high: 366 * DAY }, Some("30d"),
+    "auth.refresh_ttl": Kind::Length { low: 1, high: 3660 * DAY }, Some("30d"),
         "life of a refresh token.";
-    "auth.api_key_grace": Kind::Length { low: 0, high: 31 * DAY }, Some("24h"),
+    "auth.api_key_grace": Kind::Length { low: 0, high: 366 * DAY }, Some("24h"),
         "how long the old secret of a rotated API key stays good.";
     "auth.login_failures_per_account": Kind::Whole { low: 1, high: 1_000_000 }, Some("10"),
         "failed logins of one account within the window, then `429`.";
     "auth.login_failures_per_address": Kind::Whole { low: 1, high: 1_000_000 }, Some("100"),
         "failed logins from one address.";
-    "auth.login_failures_window": Kind::Length { low: 1, high: DAY }, Some("15m"),
+    "auth.login_failures_window": Kind::Length { low: 1, high: 31 * DAY }, Some("15m"),
         "the window.";
     "auth.token_keys": Kind::SecretKeys, None,
         "sign access tokens (Ed25519), newest first; required in `prod`.";
@@ -254,7 +254,7 @@ pub(crate) const KEYS: &[Key] = keys! {
     "rate_limit.ban_after": Kind::Whole { low: 0, high: 1_000_000 }, Some("1000"),
         "an address or a user that is refused so often within a minute is banned; 0 is never. API keys are not \
          banned.";
-    "rate_limit.ban_for": Kind::Length { low: 1, high: DAY }, Some("5m"),
+    "rate_limit.ban_for": Kind::Length { low: 1, high: 31 * DAY }, Some("5m"),
         "for how long.";
     "rate_limit.address.read": Kind::Rate, Some("240000/1m"),
         "calls without an API key from one address that change nothing.";
@@ -301,7 +301,7 @@ pub(crate) const KEYS: &[Key] = keys! {
         "modules to run; `connection_api` always runs.";
     "ledger.sweep_interval": Kind::Length { low: 1, high: 45 }, Some("10s"),
         "how often due expiries are posted.";
-    "ledger.refund_successor_ttl": Kind::Length { low: 60, high: 3660 * DAY }, Some("30d"),
+    "ledger.refund_successor_ttl": Kind::Length { low: 1, high: 3660 * DAY }, Some("30d"),
         "how long the lot lives that a refund opens for an ended one.";
     "bootstrap.admin_username": Kind::Text, None,
         "the first admin, made where none exists; all three or none.";

@@ -176,12 +176,27 @@ fn every_fault_is_listed_with_its_key_its_origin_and_what_is_allowed() {
         "server.port (environment CREDIT_SERVER__PORT): \"80800\" is not allowed; it takes a whole number from 0 to 65535",
         "profile (environment CREDIT_PROFILE): \"production\" is not allowed; it takes one of dev, prod",
         "rate_limit.enabled (environment CREDIT_RATE_LIMIT__ENABLED): \"yes\" is not allowed; it takes true or false",
-        "auth.access_ttl (file a.toml): \"10 minutes\" is not allowed; it takes a duration from 1s to 1d, written 30s, \
+        "auth.access_ttl (file a.toml): \"10 minutes\" is not allowed; it takes a duration from 1s to 366d, written 30s, \
          10m, 2h or 7d (a bare number: seconds)",
         "modules.enabled (file a.toml): [\"wallet\"] is not allowed; it takes a list of user_management, wallet_module, \
          transactions_module",
     ] {
         assert!(faults.iter().any(|fault| fault == expected), "{expected}\n{faults:#?}");
+    }
+}
+
+#[test]
+fn durations_of_tokens_and_keys_have_no_bounds_that_anybody_would_meet() {
+    for (key, values) in [
+        ("ACCESS_TTL", ["1", "31d"]),
+        ("REFRESH_TTL", ["1s", "400d"]),
+        ("API_KEY_GRACE", ["0", "60d"]),
+        ("LOGIN_FAILURES_WINDOW", ["1s", "7d"]),
+    ] {
+        for value in values {
+            let world = World::new().env(&format!("CREDIT_AUTH__{key}"), value);
+            assert!(load(&world.sources).is_ok(), "{key}={value}: {:?}", world.faults());
+        }
     }
 }
 

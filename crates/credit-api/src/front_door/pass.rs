@@ -4,7 +4,10 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_MATCH};
+use actix_web::http::Version;
+use actix_web::http::header::{
+    ACCEPT, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_MATCH, TRANSFER_ENCODING,
+};
 use actix_web::web::{self, Bytes, BytesMut, Payload};
 use actix_web::{HttpRequest, HttpResponse, guard};
 use credit_core::{Code, IdSource, Principal, Problem};
@@ -20,7 +23,7 @@ use super::{FrontDoor, Post, credentials, json, query};
 use crate::metrics::count_refusal;
 use crate::reply::Reply;
 use crate::request::Request;
-use crate::route::{Body, Method, Route};
+use crate::route::{BODY_LIMIT, Body, Knock, Method, Route};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -71,6 +74,8 @@ pub(super) async fn pass(post: Arc<Post>, request: HttpRequest, payload: Payload
         Ok(reply) => answer::reply(reply, &id),
         Err(problem) => {
             count_refusal(problem.code());
+            let problem =
+                if is_dry(route, request.query_string()) { problem.with("dry_run", true) } else { problem };
             if problem.code().status() >= 500 {
                 span.record("otel.status_code", "ERROR");
                 tracing::warn!(parent: &span, code = %problem.code(), detail = problem.detail(), "a call failed");
@@ -126,6 +131,9 @@ async fn admit(
         admitted?;
     }
     let principal = identified?;
+    if let Some(bouncer) = &route.bouncer {
+        bouncer(&Knock { principal: principal.as_ref(), path_parameters: http.match_info() })?;
+    }
     let body = read_body(route, http, payload, door.body_timeout).await?;
     let query = query::parse(route, http.query_string())?;
     let header = |name: &HeaderName| whole_header(http, name);
@@ -152,6 +160,9 @@ async fn admit(
     if route.idempotent {
         request.is_dry_run()?;
     }
+    if matches!(route.body, Body::None) && !takes_no_form(route.method) {
+        request.form::<Nothing>().map(|_| ())?;
+    }
     let service = tracing::debug_span!(target: "credit_trace", "service", operation = route.summary);
     handler(request).instrument(service).await
 }
@@ -175,13 +186,16 @@ async fn read_body(
     patience: Duration,
 ) -> Result<Value, Problem> {
     let (limit, may_be_empty) = match route.body {
-        Body::None => return Ok(Value::Null),
+        Body::None if takes_no_form(route.method) => {
+            return discard_body(request, payload, patience).await.map(|()| Value::Null);
+        }
+        Body::None => (BODY_LIMIT, true),
         Body::Json { limit, .. } => (limit, false),
         Body::OptionalJson { limit, .. } => (limit, true),
     };
     let has_type = request.headers().contains_key(CONTENT_TYPE);
     let may_be_json = if has_type { is_json(request) } else { may_be_empty };
-    if !may_be_json {
+    if !may_be_json || is_packed(request) {
         return Err(Problem::new(Code::UnsupportedMediaType));
     }
     let collected = tokio::time::timeout(patience, collect(request, payload, limit)).await;
@@ -196,6 +210,41 @@ async fn read_body(
         let place = format!("line {}, column {}", error.line(), error.column());
         Problem::because(Code::MalformedJson, format!("The body is not JSON with each name once ({place})."))
     })
+}
+
+crate::form! {
+    /// What a call says that has no form.
+    struct Nothing {}
+}
+
+/// What reads and what deletes says everything in its path and query (RFC 9110 §9.3).
+fn takes_no_form(method: Method) -> bool {
+    matches!(method, Method::Get | Method::Delete)
+}
+
+/// A body that nobody asked for is let go by, unless it is too large.
+async fn discard_body(request: &HttpRequest, payload: Payload, patience: Duration) -> Result<(), Problem> {
+    let headers = request.headers();
+    let may_have_one = headers.contains_key(CONTENT_LENGTH)
+        || headers.contains_key(TRANSFER_ENCODING)
+        || request.version() >= Version::HTTP_2;
+    if !may_have_one {
+        return Ok(());
+    }
+    let collected = tokio::time::timeout(patience, collect(request, payload, BODY_LIMIT)).await;
+    collected.unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout))).map(|_| ())
+}
+
+/// Whether a call of this row only asks what would happen: its refusals say so too, wherever they come from.
+fn is_dry(route: &Route, query: &str) -> bool {
+    route.idempotent
+        && form_urlencoded::parse(query.as_bytes()).any(|(name, value)| name == "dry_run" && value == "true")
+}
+
+/// Nothing here unpacks a body, so that nobody's small one becomes a large one.
+fn is_packed(request: &HttpRequest) -> bool {
+    let encoding = request.headers().get(CONTENT_ENCODING);
+    encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 fn is_json(request: &HttpRequest) -> bool {

@@ -121,8 +121,7 @@ pub(super) fn rows(desk: &Arc<Desk>) -> Vec<Route> {
 }
 
 async fn create(desk: Arc<Desk>, request: Request) -> Result<Reply, Problem> {
-    let body: CreateKeyBody = request.form()?;
-    desk.api_keys.refuse_past(body.expires_at)?;
+    let body = create_form(&desk, request.body())?;
     let new = NewKey {
         app: body.app_id.known()?,
         name: body.name.into_string(),
@@ -130,6 +129,17 @@ async fn create(desk: Arc<Desk>, request: Request) -> Result<Reply, Problem> {
         expires_at: body.expires_at,
     };
     Ok(issued(201, desk.api_keys.issue(new).await?))
+}
+
+/// Every fault at once: an end that has passed is told also beside other faults.
+fn create_form(desk: &Desk, body: &Value) -> Result<CreateKeyBody, Problem> {
+    let mut faults = Faults::default();
+    let form = CreateKeyBody::read(body, "", &mut faults);
+    let end = body.get("expires_at").and_then(Value::as_str).and_then(|text| Timestamp::parse(text).ok());
+    if let Some(past) = desk.api_keys.past_end(end) {
+        faults.add(&past.pointer, past.code, past.detail);
+    }
+    faults.into_result(form)
 }
 
 async fn list(desk: Arc<Desk>, request: Request) -> Result<Reply, Problem> {

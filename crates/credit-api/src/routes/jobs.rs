@@ -13,6 +13,11 @@ use crate::reply::Reply;
 use crate::request::Request;
 use crate::route::{Access, Method, Route, Who};
 
+crate::form! {
+    /// Nothing to say.
+    struct RunJobBody {}
+}
+
 /// A background job.
 #[derive(Serialize, ToSchema)]
 struct Job {
@@ -62,6 +67,7 @@ pub(super) fn rows(desk: &Arc<Desk>) -> Vec<Route> {
         Route::new(Method::Post, "/v1/jobs/{name}/run", admins, "Run a background job now", move |request| {
             run(for_run.clone(), request)
         })
+        .optional_form::<RunJobBody>()
         .answers::<Job>(202, "It is due now; one that runs already, runs again afterwards."),
     ]
 }
@@ -80,6 +86,7 @@ async fn list(desk: Arc<Desk>, request: Request) -> Result<Reply, Problem> {
 }
 
 async fn run(desk: Arc<Desk>, request: Request) -> Result<Reply, Problem> {
+    let RunJobBody {} = request.form()?;
     let status = jobs(&desk)?.run_now(request.path_text("name")?).await?;
     let status = status.ok_or_else(Problem::not_found)?;
     Ok(Reply::json(202, &Job::from(status)))

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::connection_api::Desk;
 use crate::ports::{Difference, LedgerAudit};
 use crate::reply::Reply;
+use crate::request::Request;
 use crate::route::{Access, Method, Route, Who};
 
 /// The sums of the whole ledger.
@@ -32,6 +33,11 @@ struct AssetBalance {
     /// Debits less credits: 0.
     #[schema(value_type = i64)]
     difference: i128,
+}
+
+crate::form! {
+    /// Nothing to say.
+    struct VerifyBody {}
 }
 
 /// What a verification found.
@@ -59,8 +65,9 @@ pub(super) fn rows(desk: &Arc<Desk>) -> Vec<Route> {
             "/v1/ledger/verify",
             admins,
             "Replay the ledger and compare what is kept",
-            move |_| verify(for_verify.clone()),
+            move |request| verify(for_verify.clone(), request),
         )
+        .optional_form::<VerifyBody>()
         .answers::<Verification>(200, "What was checked and what differs."),
     ]
 }
@@ -79,7 +86,8 @@ async fn trial_balance(desk: Arc<Desk>) -> Result<Reply, Problem> {
     Ok(Reply::ok(&TrialBalance { assets }))
 }
 
-async fn verify(desk: Arc<Desk>) -> Result<Reply, Problem> {
+async fn verify(desk: Arc<Desk>, request: Request) -> Result<Reply, Problem> {
+    let VerifyBody {} = request.form()?;
     let report = ledger(&desk)?.verify().await?;
     let response = Verification { ok: report.ok, checked: report.checked, differences: report.differences };
     Ok(Reply::ok(&response))

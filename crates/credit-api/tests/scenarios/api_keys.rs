@@ -88,6 +88,12 @@ async fn the_form_of_a_key_is_checked_before_its_application_is_looked_for() {
         let pointers: Vec<Value> = faults.iter().map(|fault| fault["pointer"].clone()).collect();
         assert_eq!(pointers, if pointer.is_empty() { vec![] } else { vec![json!(pointer)] }, "{body}");
     }
+    let body = json!({ "app_id": app, "name": "", "expires_at": "2020-01-01T00:00:00Z", "extra": 1 });
+    let faults = world.house.post("/v1/api-keys", ADMIN, &body).await.json()["errors"].clone();
+    let mut pointers: Vec<&str> =
+        faults.as_array().expect("a list").iter().filter_map(|fault| fault["pointer"].as_str()).collect();
+    pointers.sort_unstable();
+    assert_eq!(pointers, ["/expires_at", "/extra", "/name", "/scopes"]);
     assert_eq!(column(&world.house.get("/v1/api-keys", ADMIN).await, "id").len(), 0);
 }
 

@@ -74,6 +74,82 @@ async fn checks_come_in_the_order_of_the_contract() {
 }
 
 #[actix_web::test]
+async fn a_call_without_a_form_takes_nothing_or_an_object_of_nothing() {
+    const WHO: (&str, &str) = ("x-api-key", "writer");
+    const JSON: (&str, &str) = ("content-type", "application/json");
+    let house = house().await;
+    let large = " ".repeat(300_000);
+    let cases: [(Headers, &str, u16, &str); 11] = [
+        (&[WHO], "", 204, ""),
+        (&[WHO, JSON], "", 204, ""),
+        (&[WHO, JSON], "{}", 204, ""),
+        (&[WHO, JSON], r#"{"deep":true}"#, 422, "validation_failed"),
+        (&[WHO, JSON], "[]", 422, "validation_failed"),
+        (&[WHO, JSON], "{", 400, "malformed_json"),
+        (&[WHO, ("content-type", "text/plain")], "{}", 415, "unsupported_media_type"),
+        (&[WHO], "{}", 415, "unsupported_media_type"),
+        (&[WHO, JSON, ("content-encoding", "gzip")], "{}", 415, "unsupported_media_type"),
+        (&[WHO, JSON, ("content-encoding", "identity")], "{}", 204, ""),
+        (&[WHO, JSON], &large, 413, "payload_too_large"),
+    ];
+    for (headers, body, status, code) in cases {
+        let answer = house.call_raw("POST", "/v1/things/a/tidy", headers, body.to_owned()).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{headers:?} {body:.20}");
+    }
+}
+
+#[actix_web::test]
+async fn what_reads_or_deletes_ignores_a_body_unless_it_is_too_large() {
+    let house = house().await;
+    let large = "x".repeat(300_000);
+    for (method, path, status) in [("GET", "/v1/things/a", 200), ("DELETE", "/v1/relics/a", 204)] {
+        for headers in [&[("x-api-key", "writer"), ("content-length", "8")][..], &[("x-api-key", "writer")]] {
+            let ignored = house.call_raw(method, path, headers, "not json").await;
+            assert_eq!(ignored.status, status, "{method}");
+        }
+        for (name, value) in [("content-length", "300000"), ("transfer-encoding", "chunked")] {
+            let headers = [("x-api-key", "writer"), (name, value)];
+            let refused = house.call_raw(method, path, &headers, large.clone()).await;
+            assert_eq!(problem(&refused), (413, "payload_too_large".to_owned()), "{method} {name}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn who_is_turned_away_is_so_before_the_form() {
+    let house = house().await;
+    let key = [("x-api-key", "writer"), ("content-type", "text/plain")];
+    let refused = house.call_raw("PUT", "/v1/relics/a", &key, "{").await;
+    assert_eq!(problem(&refused), (403, "forbidden".to_owned()));
+    let admin = [("authorization", "Bearer admin"), ("content-type", "text/plain")];
+    assert_eq!(house.call_raw("PUT", "/v1/relics/a", &admin, "{").await.status, 415);
+    let sacred = house.call_raw("DELETE", "/v1/relics/sacred", &key, "x".repeat(300_000)).await;
+    assert_eq!(problem(&sacred), (403, "forbidden".to_owned()));
+    assert_eq!(house.call("DELETE", "/v1/relics/a", &key[..1], None).await.status, 204);
+}
+
+#[actix_web::test]
+async fn every_refusal_of_a_dry_run_says_that_it_was_one() {
+    let house = house().await;
+    let key = [("x-api-key", "writer")];
+    let cases = [
+        ("missing", json!({ "amount": 5 }), 404),
+        ("a", json!({ "amount": 0 }), 422),
+        ("a", json!({ "amount": 5, "extra": 1 }), 422),
+    ];
+    for (id, body, status) in cases {
+        let path = format!("/v1/things/{id}");
+        let dry = house.call("POST", &format!("{path}?dry_run=true"), &key, Some(&body)).await;
+        assert_eq!((dry.status, &dry.json()["dry_run"]), (status, &json!(true)), "{body}");
+        let keyed = [key[0], ("idempotency-key", "k")];
+        for path in [path.clone(), format!("{path}?dry_run=false")] {
+            let real = house.call("POST", &path, &keyed, Some(&body)).await;
+            assert_eq!((real.status, real.json().get("dry_run")), (status, None), "{body}");
+        }
+    }
+}
+
+#[actix_web::test]
 async fn nobody_is_told_how_to_say_who_they_are() {
     let house = house().await;
     let cases: [(&str, &str); 6] = [

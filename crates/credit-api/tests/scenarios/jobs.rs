@@ -85,6 +85,8 @@ async fn an_admin_runs_a_job_now_and_one_that_does_not_exist_is_not_found() {
     let told =
         world.house.call("POST", "/v1/jobs/dust/run", &[("authorization", &bearer(ADMIN))], None).await;
     assert_eq!((told.status, &told.json()["next_run_at"]), (202, &json!("2026-01-01T00:00:00.000Z")));
+    let typo = world.house.post("/v1/jobs/dust/run", ADMIN, &json!({ "at": "once" })).await;
+    assert_eq!((typo.status, typo.json()["errors"][0]["pointer"].clone()), (422, json!("/at")));
     let unknown =
         world.house.call("POST", "/v1/jobs/dance/run", &[("authorization", &bearer(ADMIN))], None).await;
     assert_eq!((unknown.status, unknown.code().as_str()), (404, "not_found"));

@@ -39,6 +39,8 @@ async fn an_admin_sees_the_sums_and_what_differs() {
         "differences": [{ "subject": "wal_1 balance", "expected": "5", "found": "6" }],
     });
     assert_eq!(report.json(), expected);
+    let typo = world.house.post("/v1/ledger/verify", ADMIN, &json!({ "book": "x" })).await;
+    assert_eq!((typo.status, typo.json()["errors"][0]["pointer"].clone()), (422, json!("/book")));
     assert_eq!(world.house.get("/v1/ledger/trial-balance", SUPPORT).await.status, 403);
     assert_eq!(world.house.post("/v1/ledger/verify", SUPPORT, &json!({})).await.status, 403);
 }

@@ -8,7 +8,7 @@ use credit_api::form::Text;
 use credit_api::reply::Reply;
 use credit_api::request::Request;
 use credit_api::route::{Access, Method, Route, Who};
-use credit_core::{Amount, Health, InitialiseError, Module, Problem, Scope};
+use credit_core::{Amount, Health, InitialiseError, Module, Principal, Problem, Scope};
 use serde_json::json;
 
 credit_api::form! {
@@ -46,6 +46,25 @@ impl WebModule for Probe {
                 let caller = request.known_principal().map(|principal| principal.actor().to_string());
                 let client = request.client().address.to_string();
                 Ok(Reply::ok(&json!({ "caller": caller, "client": client })).with_version(7))
+            }),
+            Route::new(Method::Post, "/v1/things/{id}/tidy", writers, "Tidy", |_| async move {
+                Ok(Reply::no_content())
+            }),
+            Route::new(Method::Delete, "/v1/relics/{id}", writers, "Delete", |_| async move {
+                Ok(Reply::no_content())
+            })
+            .turns_away(|knock| match knock.path_text("id") {
+                Some("sacred") => Err(Problem::forbidden()),
+                _ => Ok(()),
+            }),
+            Route::new(Method::Put, "/v1/relics/{id}", writers, "Replace", |request| async move {
+                let _: MakeBody = request.form()?;
+                Ok(Reply::no_content())
+            })
+            .form::<MakeBody>()
+            .turns_away(|knock| match knock.principal() {
+                Some(Principal::User { .. }) => Ok(()),
+                _ => Err(Problem::forbidden()),
             }),
             Route::new(Method::Get, "/v1/panic", Access::Public, "Panic", |request: Request| async move {
                 assert!(request.path().is_empty(), "a bug with a secret in it");

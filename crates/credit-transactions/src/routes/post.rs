@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use credit_api::form::{Faults, FormValue, Members, NamedValue, Schema};
+use credit_api::form::{Faults, FormValue, Members, Metadata, NamedValue, Schema, Text};
 use credit_api::reply::Reply;
 use credit_api::request::Request;
 use credit_api::route::{Access, AnswerSchema, BODY_LIMIT, Method, Route, Who};
-use credit_core::{Code, Principal, Problem, Scope, Timestamp};
+use credit_core::{Amount, Code, Principal, Problem, Scope, Timestamp};
 use credit_wallet::routes::response::TransactionResponse;
 use serde_json::Value;
 use utoipa::openapi::schema::{Discriminator, OneOfBuilder};
@@ -42,6 +42,24 @@ pub(super) fn row(transactions: Arc<Transactions>) -> Route {
     ])
 }
 
+/// The members that one type or another takes.
+const KNOWN: &[&str] = &[
+    "type",
+    "wallet_id",
+    "source_wallet_id",
+    "destination_wallet_id",
+    "amount",
+    "external_id",
+    "effective_at",
+    "expires_at",
+    "priority",
+    "at_most",
+    "direction",
+    "reason",
+    "reference",
+    "metadata",
+];
+
 /// What can be posted. The other types come about by themselves or by calls of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Type {
@@ -64,11 +82,17 @@ impl NamedValue for Type {
 credit_api::named_value!(Type);
 
 impl Type {
-    /// The type of a body: `422 validation_failed` if it names none.
+    /// The type of a body. If it names none, `422 validation_failed` with every fault that there is whatever the type.
     fn of(body: &Value) -> Result<Self, Problem> {
         let mut faults = Faults::default();
-        let members = Members::of(body, "", &mut faults);
-        let named = members.and_then(|members| members.required("type", &mut faults));
+        let Some(members) = Members::of(body, "", &mut faults) else { return faults.into_result(None) };
+        let named = members.required("type", &mut faults);
+        if named.is_none() {
+            members.refuse_unknown(KNOWN, &mut faults);
+            members.required::<Amount>("amount", &mut faults);
+            members.optional::<Text<0, 255>>("reference", &mut faults);
+            members.optional::<Metadata>("metadata", &mut faults);
+        }
         faults.into_result(named)
     }
 

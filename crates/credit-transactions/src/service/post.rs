@@ -104,8 +104,7 @@ impl Transactions {
             .intending(intent)
             .guarded_by(request.if_match());
         let dry_run = intent.is_dry_run();
-        let told = |problem: Problem| if dry_run { problem.with("dry_run", true) } else { problem };
-        let outcome = book.ask(ask).await.map_err(told)?;
+        let outcome = book.ask(ask).await?;
         Ok(Made { book, outcome, viewer: Viewer::new(Sight::of(principal), [own]), dry_run })
     }
 

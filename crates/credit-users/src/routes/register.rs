@@ -5,7 +5,7 @@ use std::sync::Arc;
 use credit_api::form::{Metadata, NamedId};
 use credit_api::reply::Reply;
 use credit_api::request::Request;
-use credit_api::route::{Access, Method, Route};
+use credit_api::route::{Access, Knock, Method, Route};
 use credit_core::{AppId, Code, Principal, Problem, Role, Scope};
 
 use super::answers::{RegistrationAnswer, TokensAnswer};
@@ -25,6 +25,7 @@ credit_api::form! {
 }
 
 pub(super) fn rows(users: &Arc<Users>) -> Vec<Route> {
+    let registration = users.settings.registration;
     let users = users.clone();
     let row = Route::new(
         Method::Post,
@@ -34,6 +35,7 @@ pub(super) fn rows(users: &Arc<Users>) -> Vec<Route> {
         move |request| register(users.clone(), request),
     )
     .strict()
+    .turns_away(move |knock| refuse_if_closed(registration, knock))
     .form::<RegisterBody>()
     .answers::<RegistrationAnswer>(201, "The user and its first tokens. Its wallet is there.")
     .refuses(&[
@@ -46,11 +48,16 @@ pub(super) fn rows(users: &Arc<Users>) -> Vec<Route> {
     vec![row]
 }
 
-async fn register(users: Arc<Users>, request: Request) -> Result<Reply, Problem> {
+/// Where registration is switched off, only those who make users anyway may register one.
+fn refuse_if_closed(registration: Registration, knock: &Knock<'_>) -> Result<(), Problem> {
     let may = |caller: &Principal| caller.has_scope(Scope::UsersWrite) || caller.is_admin();
-    if users.settings.registration == Registration::Closed && !request.known_principal().is_some_and(may) {
+    if registration == Registration::Closed && !knock.principal().is_some_and(may) {
         return Err(Problem::new(Code::RegistrationClosed));
     }
+    Ok(())
+}
+
+async fn register(users: Arc<Users>, request: Request) -> Result<Reply, Problem> {
     let body: RegisterBody = form_of_newcomer(&request)?;
     let app = named_app(&users, &request, body.app_id).await?;
     let new = NewUser {

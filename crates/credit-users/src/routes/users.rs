@@ -5,7 +5,7 @@ use std::sync::Arc;
 use credit_api::form::{Faults, FormValue, Metadata, Schema};
 use credit_api::reply::Reply;
 use credit_api::request::Request;
-use credit_api::route::{Access, Method, Route, Who};
+use credit_api::route::{Access, Knock, Method, Route, Who};
 use credit_core::{Code, Principal, Problem, Role, Scope, UserId};
 use serde_json::Value;
 use utoipa::openapi::RefOr;
@@ -76,6 +76,7 @@ pub(super) fn rows(users: &Arc<Users>) -> Vec<Route> {
         Route::new(Method::Patch, "/v1/users/{id}", writers, "Change a user", move |request| {
             change(for_change.clone(), request)
         })
+        .turns_away(refuse_support)
         .form::<ChangeUserBody>()
         .answers::<UserAnswer>(200, "The user as it is now.")
         .refuses(&[Code::VersionMismatch, Code::UsernameTaken, Code::EmailTaken, Code::Conflict]),
@@ -86,6 +87,7 @@ pub(super) fn rows(users: &Arc<Users>) -> Vec<Route> {
             "Erase a user; its history stays",
             move |request| delete(for_delete.clone(), request),
         )
+        .turns_away(refuse_support)
         .answers_empty(204, "Its personal fields are erased and its sessions have ended.")
         .refuses(&[Code::WalletNotEmpty, Code::LastAdmin, Code::Conflict]),
         Route::new(Method::Put, "/v1/users/{id}/roles", admins, "Set the roles of a user", move |request| {
@@ -119,7 +121,6 @@ async fn get(users: Arc<Users>, request: Request) -> Result<Reply, Problem> {
 }
 
 async fn change(users: Arc<Users>, request: Request) -> Result<Reply, Problem> {
-    refuse_support(&request)?;
     let body: ChangeUserBody = request.form()?;
     let id = request.path_id("id", UserId::parse)?;
     let change = Change {
@@ -131,7 +132,6 @@ async fn change(users: Arc<Users>, request: Request) -> Result<Reply, Problem> {
 }
 
 async fn delete(users: Arc<Users>, request: Request) -> Result<Reply, Problem> {
-    refuse_support(&request)?;
     let id = request.path_id("id", UserId::parse)?;
     users.delete(request.principal()?, id).await?;
     Ok(Reply::no_content())
@@ -156,10 +156,10 @@ async fn reactivate(users: Arc<Users>, request: Request) -> Result<Reply, Proble
 }
 
 /// Support reads everybody and changes nobody but itself.
-fn refuse_support(request: &Request) -> Result<(), Problem> {
-    match request.principal()? {
-        caller @ Principal::User { user, .. } if caller.is_operator() && !caller.is_admin() => {
-            let is_itself = UserId::parse(request.path_text("id")?) == Ok(*user);
+fn refuse_support(knock: &Knock<'_>) -> Result<(), Problem> {
+    match knock.principal() {
+        Some(caller @ Principal::User { user, .. }) if caller.is_operator() && !caller.is_admin() => {
+            let is_itself = knock.path_text("id").is_some_and(|id| UserId::parse(id) == Ok(*user));
             if is_itself { Ok(()) } else { Err(Problem::forbidden()) }
         }
         _ => Ok(()),

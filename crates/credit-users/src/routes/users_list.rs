@@ -48,7 +48,7 @@ pub(super) fn rows(users: &Arc<Users>) -> Vec<Route> {
         .parameter("status", "Only with this status; without, all but the deleted.", Status::schema)
         .parameter("role", "Only with this role.", Role::schema)
         .parameter("app_id", "Only of this application.", app_id_schema)
-        .answers_page::<UserAnswer>("Users, newest first; by name where a name is searched for."),
+        .answers_page::<UserAnswer>("Users, newest first."),
     ]
 }
 

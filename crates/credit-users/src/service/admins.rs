@@ -98,7 +98,7 @@ impl Users {
                 let full = rows.len() == CHUNK;
                 after = rows.last().map(|row| row.position.clone());
                 for row in rows {
-                    let (_, user) = self.store.open_row(*app, row)?;
+                    let user = self.store.open(*app, &row.document)?;
                     if user.is_active_admin() {
                         self.settle_admin(*app, user.id, None).await?;
                     }

@@ -31,6 +31,13 @@ pub fn first_admin_faults(username: &str, email: &str, password: &SecretString) 
     faults
 }
 
+/// A new password that is hashed already.
+#[derive(Debug, Clone)]
+pub struct PasswordAhead {
+    plain: NewPassword,
+    hash: String,
+}
+
 impl Users {
     /// Whether somebody is an active admin.
     pub async fn admin_exists(&self) -> Result<bool, Problem> {
@@ -77,6 +84,23 @@ impl Users {
         email: &str,
         password: &SecretString,
     ) -> Result<User, Problem> {
+        self.create_admin_ahead(username, email, self.hash_ahead(password).await?).await
+    }
+
+    /// Hashes a password before there is anybody to give it to: that takes long, and needs no store.
+    pub async fn hash_ahead(&self, password: &SecretString) -> Result<PasswordAhead, Problem> {
+        let plain = NewPassword::parse(password, "password")?;
+        let hash = self.passwords.hash(password.clone()).await.map_err(busy)?;
+        Ok(PasswordAhead { plain, hash })
+    }
+
+    /// Makes an admin like [`create_admin`](Self::create_admin), with a password that was hashed ahead.
+    pub async fn create_admin_ahead(
+        &self,
+        username: &str,
+        email: &str,
+        password: PasswordAhead,
+    ) -> Result<User, Problem> {
         let fault = |name: &str| {
             let detail = "is not valid";
             Problem::invalid(vec![credit_core::Fault::new(name, "invalid_format", detail)])
@@ -84,11 +108,13 @@ impl Users {
         let new = NewUser {
             username: Username::parse(username).ok_or_else(|| fault("username"))?,
             email: Email::parse(email).ok_or_else(|| fault("email"))?,
-            password: Some(NewPassword::parse(password, "password")?),
+            password: None,
             profile: Metadata::default(),
             roles: vec![Role::Admin],
         };
+        password.plain.refuse_own_name("/password", Some(&new.username), Some(&new.email))?;
         let app: AppId = self.apps.default_app().await?;
-        self.create(app, new).await
+        let user = self.insert_hashed(app, new, Some(password.hash)).await?;
+        self.furnish(user).await
     }
 }

@@ -29,6 +29,12 @@ impl Users {
     /// is its name. If the wallet cannot be opened, the user stays noted, and the wallet follows by itself.
     pub async fn create(&self, app: AppId, new: NewUser) -> Result<User, Problem> {
         let user = self.insert(app, new).await?;
+        self.furnish(user).await
+    }
+
+    /// What makes a new user whole: its wallet, and its place among the admins if it is one.
+    pub(super) async fn furnish(&self, user: User) -> Result<User, Problem> {
+        let app = user.app;
         if !self.open_wallet(app, user.id, 1).await? {
             return Err(Problem::new(Code::UsernameTaken));
         }
@@ -42,10 +48,20 @@ impl Users {
         if let Some(password) = &new.password {
             password.refuse_own_name("/password", Some(&new.username), Some(&new.email))?;
         }
-        let password_hash = match new.password {
+        let password_hash = match new.password.clone() {
             Some(password) => Some(self.passwords.hash(password.into_secret()).await.map_err(busy)?),
             None => None,
         };
+        self.insert_hashed(app, NewUser { password: None, ..new }, password_hash).await
+    }
+
+    /// The same for a password that is hashed already, and has been compared with the names.
+    pub(super) async fn insert_hashed(
+        &self,
+        app: AppId,
+        new: NewUser,
+        password_hash: Option<String>,
+    ) -> Result<User, Problem> {
         let now = self.now();
         let user = User {
             app,

@@ -1,13 +1,19 @@
 //! Lists of users.
 
+use std::collections::BTreeMap;
+
 use credit_api::page::{PageRequest, cut_page};
-use credit_core::ports::documents::{Direction, Position};
+use credit_core::ports::StoreError;
+use credit_core::ports::documents::{Direction, Document, Position, Row};
 use credit_core::{AppId, Problem, Role};
 use futures_util::future::try_join_all;
 
 use super::Users;
 use crate::domain::{Status, User, likeness};
-use crate::store::users::Shelf;
+use crate::store::users::{ListedHead, Shelf, listed_head};
+
+/// How many rows of each application a search by name looks at in one turn.
+const SEARCH_CHUNK: usize = 256;
 
 /// Which users a list shows.
 #[derive(Debug, Clone)]
@@ -39,44 +45,118 @@ impl Search {
 }
 
 impl Filter {
-    fn shows(&self, user: &User) -> bool {
+    fn shows(&self, status: Status, roles: &[Role]) -> bool {
         let status = match self.status {
-            Some(status) => user.status == status,
-            None => user.status != Status::Deleted,
+            Some(wanted) => status == wanted,
+            None => status != Status::Deleted,
         };
-        status && self.role.is_none_or(|role| user.roles.contains(&role))
+        status && self.role.is_none_or(|role| roles.contains(&role))
     }
 
-    /// The narrowest index that has all who are wanted.
+    /// The narrowest index by age that has all who are wanted.
     fn shelf(&self) -> Shelf {
-        match (&self.search, self.role, self.status) {
-            (Some(Search::NamePrefix(text)), _, _) => Shelf::NamePrefix(likeness(text).plain),
-            (_, Some(role), _) => Shelf::Role(role),
-            (_, None, Some(status)) => Shelf::Status(status),
-            (_, None, None) => Shelf::All,
+        match (self.role, self.status) {
+            (Some(role), _) => Shelf::Role(role),
+            (None, Some(status)) => Shelf::Status(status),
+            (None, None) => Shelf::All,
         }
     }
 }
 
+/// A user that is not opened yet.
+struct Listed {
+    app: AppId,
+    document: Document,
+    head: ListedHead,
+}
+
+impl Listed {
+    /// Its place by age.
+    fn place_by_age(&self) -> Position {
+        Position(self.document.id.clone().into_bytes())
+    }
+}
+
 impl Users {
-    /// A page of users, newest first; by name where a name is searched for.
+    /// A page of users, newest first.
     pub(crate) async fn list(
         &self,
         filter: &Filter,
         page: &PageRequest,
     ) -> Result<(Vec<User>, Option<Position>), Problem> {
-        if let Some(Search::Email(email)) = &filter.search {
-            return self.list_by_email(filter, email, page).await;
-        }
+        let found = match &filter.search {
+            Some(Search::Email(email)) => return self.list_by_email(filter, email, page).await,
+            Some(Search::NamePrefix(text)) => self.find_by_name(filter, &likeness(text).plain, page).await?,
+            None => self.find_by_age(filter, page).await?,
+        };
+        let (found, next) = cut_page(found, page.limit);
+        let opened = found.into_iter().map(|listed| self.store.open(listed.app, &listed.document));
+        Ok((opened.collect::<Result<_, _>>()?, next))
+    }
+
+    /// One more than the page of those who are shown.
+    async fn find_by_age(
+        &self,
+        filter: &Filter,
+        page: &PageRequest,
+    ) -> Result<Vec<(Position, Listed)>, Problem> {
         let place = filter.shelf();
-        let (chunk, mut after, mut found) = (page.limit + 1, page.after.clone(), Vec::new());
+        let (size, mut after, mut found) = (page.limit + 1, page.after.clone(), Vec::new());
         loop {
-            let rows = self.chunk(filter, &place, after.clone(), chunk).await?;
-            let is_last = rows.len() < chunk;
+            let rows = self.chunk(filter, &place, after, size).await?;
+            let is_last = rows.len() < size;
             after = rows.last().map(|(position, _)| position.clone());
-            found.extend(rows.into_iter().filter(|(_, user)| filter.shows(user)));
+            found.extend(rows.into_iter().filter(|(_, row)| filter.shows(row.head.status, &row.head.roles)));
             if is_last || found.len() > page.limit {
-                return Ok(cut_page(found, page.limit));
+                return Ok(found);
+            }
+        }
+    }
+
+    /// One more than the page of those whose names begin so, newest first.
+    ///
+    /// There is no index by name and age: nobody knows how much of a name is asked for. So two searches take turns, and
+    /// the first that is done answers. By name, all who match are looked at and the newest of them kept, which is done
+    /// soon if they are few; by age, whoever is met is asked for its name, which is done soon if they are many. Either
+    /// keeps no more than a page.
+    async fn find_by_name(
+        &self,
+        filter: &Filter,
+        prefix: &str,
+        page: &PageRequest,
+    ) -> Result<Vec<(Position, Listed)>, Problem> {
+        let by_name = Shelf::NamePrefix(prefix.to_owned());
+        let (mut last_name, mut newest) = (None, BTreeMap::new());
+        let (mut last_age, mut met) = (page.after.clone(), Vec::new());
+        loop {
+            let rows = self.chunk(filter, &by_name, last_name, SEARCH_CHUNK).await?;
+            let is_last = rows.len() < SEARCH_CHUNK;
+            last_name = rows.last().map(|(position, _)| position.clone());
+            let shown = rows.into_iter().filter(|(_, row)| filter.shows(row.head.status, &row.head.roles));
+            for (_, row) in shown {
+                let place = row.place_by_age();
+                if page.after.as_ref().is_none_or(|after| place < *after) {
+                    newest.insert(place, row);
+                }
+                if newest.len() > page.limit + 1 {
+                    newest.pop_first();
+                }
+            }
+            if is_last {
+                return Ok(newest.into_iter().rev().collect());
+            }
+            let rows = self.chunk(filter, &Shelf::All, last_age, SEARCH_CHUNK).await?;
+            let is_last = rows.len() < SEARCH_CHUNK;
+            last_age = rows.last().map(|(position, _)| position.clone());
+            let is_named = |head: &ListedHead| {
+                head.username.as_ref().is_some_and(|name| likeness(name).plain.starts_with(prefix))
+            };
+            met.extend(
+                rows.into_iter()
+                    .filter(|(_, row)| filter.shows(row.head.status, &row.head.roles) && is_named(&row.head)),
+            );
+            if is_last || met.len() > page.limit {
+                return Ok(met);
             }
         }
     }
@@ -88,17 +168,21 @@ impl Users {
         place: &Shelf,
         after: Option<Position>,
         limit: usize,
-    ) -> Result<Vec<(Position, User)>, Problem> {
+    ) -> Result<Vec<(Position, Listed)>, Problem> {
         let query = place.query(after, limit);
         let direction = query.direction;
         let asked = filter.apps.iter().map(|app| {
             let query = query.clone();
             async move {
                 let rows = self.documents.query(*app, query).await?;
-                rows.into_iter().map(|row| self.store.open_row(*app, row)).collect::<Result<Vec<_>, _>>()
+                let listed = rows.into_iter().map(|Row { position, document }| {
+                    let head = listed_head(&document)?;
+                    Ok((position, Listed { app: *app, document, head }))
+                });
+                listed.collect::<Result<Vec<_>, StoreError>>()
             }
         });
-        let mut rows: Vec<(Position, User)> = try_join_all(asked).await?.into_iter().flatten().collect();
+        let mut rows: Vec<(Position, Listed)> = try_join_all(asked).await?.into_iter().flatten().collect();
         rows.sort_by(|(left, _), (right, _)| match direction {
             Direction::Ascending => left.cmp(right),
             Direction::Descending => right.cmp(left),
@@ -118,7 +202,7 @@ impl Users {
         let mut rows: Vec<(Position, User)> = found
             .into_iter()
             .flatten()
-            .filter(|user| filter.shows(user))
+            .filter(|user| filter.shows(user.status, &user.roles))
             .map(|user| (Position(user.id.to_string().into_bytes()), user))
             .filter(|(position, _)| page.after.as_ref().is_none_or(|after| position < after))
             .collect();

@@ -37,7 +37,7 @@ use credit_core::{Clock, Code, IdSource, Problem, Timestamp};
 use crate::ports::Wallets;
 use crate::settings::UsersSettings;
 use crate::store::users::UserStore;
-pub use bootstrap::first_admin_faults;
+pub use bootstrap::{PasswordAhead, first_admin_faults};
 pub(crate) use change::Change;
 pub use create::NewUser;
 pub use import::{Import, ImportedUser};

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use credit_api::form::Metadata;
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::{
-    Collection, Document, Documents, Index, IndexKeys, Key, Position, Query, Row, Write,
+    Collection, Document, Documents, Index, IndexKeys, Key, Position, Query, Write,
 };
 use credit_core::ports::keys::{KeyedHash, Place, Sealer};
 use credit_core::{AppId, Role, Timestamp, UserId};
@@ -70,7 +70,15 @@ pub(crate) struct UserHead {
     pub(crate) roles: Vec<Role>,
 }
 
-/// Which users a list shows, and in which order.
+/// What a list looks at to tell whether it shows a user: nothing that is sealed.
+#[derive(Deserialize)]
+pub(crate) struct ListedHead {
+    pub(crate) username: Option<String>,
+    pub(crate) status: Status,
+    pub(crate) roles: Vec<Role>,
+}
+
+/// Where a list looks for users, and in which order.
 #[derive(Debug, Clone)]
 pub(crate) enum Shelf {
     /// All, by age.
@@ -157,11 +165,6 @@ impl UserStore {
     /// Holds only while the user is as it was read.
     pub(crate) fn unchanged(user: &User) -> Write {
         Write::Require { collection: &USERS, id: user.id.to_string(), version: user.version }
-    }
-
-    /// The user in a row of a query.
-    pub(crate) fn open_row(&self, app: AppId, row: Row) -> Result<(Position, User), StoreError> {
-        Ok((row.position, self.open(app, &row.document)?))
     }
 
     async fn unique(&self, app: AppId, index: &'static str, key: Key) -> Result<Option<User>, StoreError> {
@@ -281,6 +284,11 @@ impl UserStore {
 
 /// What a document of this collection says without its sealed fields.
 pub(crate) fn head(document: &Document) -> Result<UserHead, StoreError> {
+    decode(document)
+}
+
+/// What a list looks at in a document of this collection.
+pub(crate) fn listed_head(document: &Document) -> Result<ListedHead, StoreError> {
     decode(document)
 }
 

@@ -163,6 +163,20 @@ async fn the_first_admin_is_made_where_there_is_none() {
 }
 
 #[actix_web::test]
+async fn an_admin_gets_in_with_a_password_that_was_hashed_ahead() {
+    let world = World::new().await;
+    let ahead = world.users.hash_ahead(&PASSWORD.into()).await.expect("good");
+    let made = world.users.create_admin_ahead("root-admin", "root@example.org", ahead).await.expect("new");
+    assert!(made.is_active_admin() && world.users.admin_exists().await.expect("up"));
+    let admin = world.logged_in("root-admin", &made.id.to_string()).await;
+    assert_eq!(world.ask("GET", "/v1/users", &admin, None).await.status, 200);
+    assert!(world.users.hash_ahead(&"password123".into()).await.is_err());
+    let own = world.users.hash_ahead(&"other-admin".into()).await.expect("good by itself");
+    let poor = world.users.create_admin_ahead("other-admin", "other@example.org", own).await;
+    assert_eq!(poor.err().map(|problem| problem.code()), Some(credit_core::Code::ValidationFailed));
+}
+
+#[actix_web::test]
 async fn of_many_admins_that_all_step_down_at_once_one_stays() {
     for seed in 0..10 {
         let world = World::crossing(seed).await;

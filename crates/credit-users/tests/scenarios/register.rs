@@ -113,6 +113,10 @@ async fn where_registration_is_closed_only_keys_with_the_scope_and_admins_regist
     refused(&world.register("ann").await, 403, "registration_closed");
     let reader = world.ask_as("reader", "POST", "/v1/auth/register", Some(json!({}))).await;
     refused(&reader, 403, "registration_closed");
+    refused(&world.post("/v1/auth/register", &json!({ "roles": [] })).await, 403, "registration_closed");
+    let text =
+        world.house.call_raw("POST", "/v1/auth/register", &[("content-type", "text/plain")], "{").await;
+    refused(&text, 403, "registration_closed");
     assert_eq!(world.parts.wallets.count(), 0);
     let writer = world.ask_as("writer", "POST", "/v1/auth/register", Some(registration("ann"))).await;
     assert_eq!(writer.status, 201);

@@ -1,6 +1,7 @@
+use credit_api::form::Metadata;
 use credit_core::{Role, Scope};
 use credit_users::testkit::{TestWallet, users_collection};
-use credit_users::{Status, UserDirectory};
+use credit_users::{Email, NewUser, Status, UserDirectory, Username};
 use serde_json::{Value, json};
 
 use super::world::{PASSWORD, World, refused};
@@ -61,6 +62,9 @@ async fn a_user_is_seen_by_itself_its_application_and_operators_only() {
     refused(&world.ask_as("reader", "DELETE", &ann.path(), None).await, 403, "forbidden");
     refused(&world.ask("DELETE", &ann.path(), &support, None).await, 403, "forbidden");
     refused(&world.ask("PATCH", &ann.path(), &support, Some(json!({}))).await, 403, "forbidden");
+    // Before the form, like every other refusal by role.
+    let faulty = Some(json!({ "username": 7, "roles": [] }));
+    refused(&world.ask("PATCH", &ann.path(), &support, faulty).await, 403, "forbidden");
     refused(&world.ask_as("reader", "GET", "/v1/users/usr_1", None).await, 404, "not_found");
     assert_eq!(world.user(&ann.id).await["version"], 1);
 }
@@ -157,7 +161,7 @@ async fn users_are_found_by_address_name_status_and_role() {
     assert_eq!(world.ask("DELETE", &gone.path(), &gone, None).await.status, 204);
     let table: [(&str, Vec<&str>); 12] = [
         ("", vec![&bob.id, &anton.id, &ann.id, &admin.id]),
-        ("?q=an", vec![&ann.id, &anton.id]),
+        ("?q=an", vec![&anton.id, &ann.id]),
         ("?q=ANT", vec![&anton.id]),
         ("?q=ann@example.org", vec![&ann.id]),
         ("?q=ANN@example.org", vec![&ann.id]),
@@ -214,6 +218,53 @@ async fn a_list_is_paged_across_applications_without_repeating_or_hiding() {
     }
     let mine = world.ask_as("reader", "GET", "/v1/users?role=user", None).await.json();
     assert_eq!(mine["data"].as_array().map(Vec::len), Some(4));
+}
+
+#[actix_web::test]
+async fn a_search_by_name_shows_the_newest_first_however_many_match() {
+    let world = World::new().await;
+    let admin = world.operator("root-admin", Role::Admin).await;
+    let other = world.parts.apps.create("other".into()).await.expect("new").id;
+    let mut ours = Vec::new();
+    // More than one turn of the search; the newest ones are of another name.
+    for number in 0..700_u32 {
+        let name =
+            if number < 600 { format!("p{:03}", (number * 7919) % 1000) } else { format!("z{number}") };
+        let app = if number % 3 == 0 { other } else { world.app };
+        let new = NewUser {
+            username: Username::parse(&name).expect("a name"),
+            email: Email::parse(&format!("{name}@example.org")).expect("an address"),
+            password: None,
+            profile: Metadata::default(),
+            roles: vec![Role::User],
+        };
+        let user = world.users.create(app, new).await.expect("new");
+        if name.starts_with('p') {
+            ours.push((user.id.to_string(), name));
+        }
+    }
+    ours.reverse();
+    for prefix in ["p", "P12", "p345"] {
+        let expected: Vec<&str> = ours
+            .iter()
+            .filter(|(_, name)| name.starts_with(&prefix.to_lowercase()))
+            .map(|(id, _)| id.as_str())
+            .collect();
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let path = format!("/v1/users?q={prefix}&limit=90{cursor}");
+            let page = world.ask("GET", &path, &admin, None).await.json();
+            let rows = page["data"].as_array().expect("data");
+            seen.extend(rows.iter().map(|user| user["id"].as_str().expect("id").to_owned()));
+            // Who comes while the pages are turned is newer than all of them.
+            if seen.len() == 90 {
+                world.person("p-latecomer").await;
+            }
+            let Some(next) = page["next_cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(seen, expected, "{prefix}");
+    }
 }
 
 #[actix_web::test]

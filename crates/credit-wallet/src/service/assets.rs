@@ -38,6 +38,20 @@ impl Counter {
         found.map(|_| ()).ok_or_else(Problem::not_found)
     }
 
+    /// Every asset there is.
+    pub(crate) async fn all_assets(&self) -> Result<Vec<Asset>, Problem> {
+        let mut all = Vec::new();
+        let mut page = PageRequest { limit: 200, after: None };
+        loop {
+            let (assets, next) = self.list_assets(&page).await?;
+            all.extend(assets);
+            if next.is_none() {
+                return Ok(all);
+            }
+            page.after = next;
+        }
+    }
+
     /// A page of assets, newest first.
     pub async fn list_assets(&self, page: &PageRequest) -> Result<(Vec<Asset>, Option<Position>), Problem> {
         let mut query = Query::new(&ASSETS, Some(BY_CREATED), Key::empty(), page.limit + 1).descending();

@@ -37,7 +37,9 @@ impl Auditor {
 #[async_trait]
 impl LedgerAudit for Auditor {
     async fn trial_balance(&self) -> Result<Vec<AssetTotals>, Problem> {
-        let mut sums: BTreeMap<AssetCode, Totals> = BTreeMap::new();
+        let known = self.counter.all_assets().await?;
+        let known = known.into_iter().map(|asset| asset.code).chain([AssetCode::CREDIT]);
+        let mut sums: BTreeMap<AssetCode, Totals> = known.map(|code| (code, Totals::default())).collect();
         for book in self.books().await? {
             book.refresh().await?;
             for (asset, totals) in book.totals() {
@@ -51,7 +53,9 @@ impl LedgerAudit for Auditor {
             debits: sum.debits,
             credits: sum.credits,
         };
-        Ok(sums.into_iter().map(totals).collect())
+        let mut totals: Vec<AssetTotals> = sums.into_iter().map(totals).collect();
+        totals.sort_by(|left, right| left.asset.as_str().cmp(right.asset.as_str()));
+        Ok(totals)
     }
 
     async fn verify(&self) -> Result<VerifyReport, Problem> {

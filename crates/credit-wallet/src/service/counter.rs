@@ -189,8 +189,7 @@ impl Counter {
         let ask = Ask::new(command, request.principal()?.actor(), request.request_id())
             .intending(&intent)
             .guarded_by(request.if_match());
-        let outcome = book.ask(ask).await;
-        outcome.map_err(|problem| if intent.is_dry_run() { problem.with("dry_run", true) } else { problem })
+        book.ask(ask).await
     }
 
     /// Asks the ledger for a command that has no idempotency key, guarded by the request's `If-Match`.

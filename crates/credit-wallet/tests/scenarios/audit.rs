@@ -15,7 +15,7 @@ use credit_wallet::ledger::views;
 use credit_wallet::testkit::{Ground, Take, WalletHouse, nothing};
 use tokio::sync::Notify;
 
-use super::world::{alice, alice_with, hold};
+use super::world::{alice, alice_with, hold, house};
 
 #[actix_web::test]
 async fn debits_and_credits_of_every_application_are_summed_by_asset_and_agree() {
@@ -25,6 +25,20 @@ async fn debits_and_credits_of_every_application_are_summed_by_asset_and_agree()
     let sums = house.ground.auditor().trial_balance().await.expect("it sums");
     let [sum] = sums.as_slice() else { panic!("one asset: {sums:?}") };
     assert_eq!((sum.asset.as_str(), sum.debits, sum.credits), ("CREDIT", 130, 130));
+}
+
+#[actix_web::test]
+async fn an_asset_in_which_nothing_has_moved_is_summed_too() {
+    let house = house().await;
+    let sums = house.ground.auditor().trial_balance().await.expect("it sums");
+    let [sum] = sums.as_slice() else { panic!("one asset: {sums:?}") };
+    assert_eq!((sum.asset.as_str(), sum.debits, sum.credits), ("CREDIT", 0, 0));
+    let gold = credit_core::AssetCode::parse("GOLD").expect("a code");
+    house.ground.counter.create_asset(gold, 2).await.expect("made");
+    let sums = house.ground.auditor().trial_balance().await.expect("it sums");
+    let codes: Vec<&str> = sums.iter().map(|sum| sum.asset.as_str()).collect();
+    assert_eq!(codes, ["CREDIT", "GOLD"]);
+    assert!(sums.iter().all(|sum| (sum.debits, sum.credits) == (0, 0)));
 }
 
 #[actix_web::test]

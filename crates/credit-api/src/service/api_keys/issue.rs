@@ -22,7 +22,9 @@ pub struct NewKey {
 impl ApiKeys {
     /// Makes a key: `422` if it would be expired already, `404` if there is no such application.
     pub async fn issue(&self, new: NewKey) -> Result<IssuedKey, Problem> {
-        self.refuse_past(new.expires_at)?;
+        if let Some(past) = self.past_end(new.expires_at) {
+            return Err(Problem::invalid(vec![past]));
+        }
         if !self.apps.exists(new.app).await? {
             return Err(Problem::not_found());
         }
@@ -42,11 +44,9 @@ impl ApiKeys {
         Ok(IssuedKey { key: shown(key, None), secret })
     }
 
-    /// `422` if a key that ends then would have ended already.
-    pub(crate) fn refuse_past(&self, expires_at: Option<Timestamp>) -> Result<(), Problem> {
-        if expires_at.is_none_or(|end| end > self.clock.now()) {
-            return Ok(());
-        }
-        Err(Problem::invalid(vec![Fault::new("/expires_at", "out_of_range", "must be in the future")]))
+    /// The fault of a key that would have ended already.
+    pub(crate) fn past_end(&self, expires_at: Option<Timestamp>) -> Option<Fault> {
+        let is_past = expires_at.is_some_and(|end| end <= self.clock.now());
+        is_past.then(|| Fault::new("/expires_at", "out_of_range", "must be in the future"))
     }
 }
