@@ -95,8 +95,8 @@ async fn once(link: &Link, command: RawDocumentBuf) -> Result<Inserted, Fault> {
 
 /// A command does not raise what its statements were refused for.
 fn read(reply: &Document) -> Result<Inserted, Fault> {
-    let errors = reply.get_array("writeErrors").into_iter().flatten();
-    if let Some(error) = errors.filter_map(Bson::as_document).next() {
+    let mut errors = reply.get_array("writeErrors").into_iter().flatten();
+    if let Some(error) = errors.find_map(Bson::as_document) {
         return match error.get_i32("code") {
             Ok(DUPLICATE_KEY) => Ok(Inserted::Filled),
             code => Err(Fault {

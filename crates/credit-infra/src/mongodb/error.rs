@@ -225,27 +225,25 @@ impl Failed {
 }
 
 fn is_certainly_not_written(error: &Error) -> bool {
-    match &*error.kind {
+    matches!(
+        &*error.kind,
         ErrorKind::ServerSelection { .. }
-        | ErrorKind::Authentication { .. }
-        | ErrorKind::InvalidArgument { .. }
-        | ErrorKind::InvalidTlsConfig { .. }
-        | ErrorKind::DnsResolve { .. }
-        | ErrorKind::IncompatibleServer { .. }
-        | ErrorKind::SessionsNotSupported
-        | ErrorKind::BsonSerialization(_)
-        | ErrorKind::Shutdown
-        | ErrorKind::Write(WriteFailure::WriteError(_)) => true,
-        _ => false,
-    }
+            | ErrorKind::Authentication { .. }
+            | ErrorKind::InvalidArgument { .. }
+            | ErrorKind::InvalidTlsConfig { .. }
+            | ErrorKind::DnsResolve { .. }
+            | ErrorKind::IncompatibleServer { .. }
+            | ErrorKind::SessionsNotSupported
+            | ErrorKind::BsonSerialization(_)
+            | ErrorKind::Shutdown
+            | ErrorKind::Write(WriteFailure::WriteError(_))
+    )
 }
 
 /// Refused before it was begun: rights, form, size, validation.
 fn is_refused_command(error: &Error) -> bool {
-    match &*error.kind {
-        ErrorKind::Command(command) => matches!(command.code, 2 | 9 | 13 | 14 | 18 | 72 | 121 | 10_334),
-        _ => false,
-    }
+    const CODES: [i32; 8] = [2, 9, 13, 14, 18, 72, 121, 10_334];
+    matches!(&*error.kind, ErrorKind::Command(command) if CODES.contains(&command.code))
 }
 
 /// The code of a refused statement or command.

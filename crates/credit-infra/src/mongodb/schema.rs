@@ -205,7 +205,16 @@ pub(super) async fn make(link: &Link, shape: &Shape, patience: Duration) -> Resu
         "writeConcern": {"w": "majority", "j": true, "wtimeout": millis(patience)},
     };
     let call = async move { database.run_command(indexes).await };
-    match link.call_within(patience, call).await {
+    let building = link.call_within(patience, call);
+    tokio::pin!(building);
+    let built = if let Ok(built) = tokio::time::timeout(link.deadline, &mut building).await {
+        built
+    } else {
+        let collection = &shape.name;
+        tracing::warn!(collection, "its indexes are built over what is kept already, and are waited for");
+        building.await
+    };
+    match built {
         Ok(_) => Ok(()),
         Err(Failed::Late) => Err(NotMade::Building(shape.name.clone(), patience)),
         Err(failed) => Err(NotMade::Failed(failed)),

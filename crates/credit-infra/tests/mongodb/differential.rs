@@ -8,6 +8,9 @@ use super::NOW;
 /// Random sequences of each port.
 const SEQUENCES: u64 = 2000;
 
+/// Of each sequence. A step here costs the server a hundred times what it costs a file.
+const STEPS: u32 = 12;
+
 /// How many runs go on side by side: a run waits for the server most of the time.
 const SIDE_BY_SIDE: u64 = 16;
 
@@ -25,8 +28,8 @@ async fn two_thousand_sequences_of_each_port_end_as_on_the_embedded_store() {
             let mut done = 0;
             for seed in seeds {
                 tokio::join!(
-                    differential::documents(seed, &*embedded_documents, &*documents),
-                    differential::journals(seed, &*embedded_journal, &*journal),
+                    differential::documents_in(STEPS, seed, &*embedded_documents, &*documents),
+                    differential::journals_in(STEPS, seed, &*embedded_journal, &*journal),
                 );
                 done += 1;
             }

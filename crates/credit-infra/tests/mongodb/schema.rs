@@ -133,11 +133,13 @@ impl Builds {
 
 static GROWN: Collection = Collection { name: "grown", indexes: &[Index { name: "by_town", unique: false }] };
 
+/// The same before it had a look-up.
+static PLAIN_GROWN: Collection = Collection { name: "grown", indexes: &[] };
+
 /// A database with documents that an index is missing of.
 async fn without_an_index(mongo: &Mongo) -> MongoOptions {
-    static BEFORE: Collection = Collection { name: "grown", indexes: &[] };
     let options = MongoOptions {
-        collections: vec![&BEFORE],
+        collections: vec![&PLAIN_GROWN],
         call_timeout: Duration::from_secs(2),
         schema_timeout: Duration::from_secs(120),
         ..options(mongo)
@@ -145,7 +147,7 @@ async fn without_an_index(mongo: &Mongo) -> MongoOptions {
     let store = MongoStore::connect(options.clone()).await.unwrap();
     for number in 0..50 {
         let id = format!("{number:02}");
-        let write = Write::Insert { collection: &BEFORE, id, body: "{}".into(), keys: vec![] };
+        let write = Write::Insert { collection: &PLAIN_GROWN, id, body: "{}".into(), keys: vec![] };
         store.documents().commit(APP, Batch::of(write)).await.unwrap();
     }
     store.close().await;
@@ -201,6 +203,6 @@ async fn a_migration_that_was_broken_off_is_run_again_by_several_and_ends() {
         assert!(one.await.unwrap().unwrap().is_ready());
     }
     let documents = MongoStore::connect(options).await.unwrap().documents();
-    let all = documents.query(APP, Query::new(&GROWN, None, Key::empty(), 100)).await.unwrap();
+    let all = documents.query(APP, Query::new(&PLAIN_GROWN, None, Key::empty(), 100)).await.unwrap();
     assert_eq!(all.len(), 50);
 }
