@@ -1,6 +1,6 @@
 //! What the server does to calls, by its own fail points.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::{Batch, CommitError, Write};
@@ -199,4 +199,23 @@ async fn views_are_put_again_until_they_are_there() {
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_are_not_held_up_by_the_fence_of_one_that_hangs() {
+    let faults = Faults::begin().await;
+    let journal = faults.patient(Duration::from_secs(20)).await.journal();
+    append(&*journal, 1).await;
+    faults.next(1, "update", &json!({"blockConnection": true, "blockTimeMS": 8_000})).await;
+    let first = {
+        let journal = journal.clone();
+        tokio::spawn(async move { journal.head(APP).await })
+    };
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let begun = Instant::now();
+    assert_eq!(journal.head(APP).await, Ok(1));
+    assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
+    let first = first.await.unwrap();
+    assert!(matches!(first, Err(StoreError::Unavailable(_))), "{first:?}");
+    faults.off().await;
 }
