@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use credit_core::AppId;
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::{Batch, Collection, CommitError, Document, Documents, Query, Row};
-use credit_core::ports::journal::{Appended, BookId, Group, Journal, Sequence};
+use credit_core::ports::journal::{Appended, BookId, Group, Journal, Page, Sequence};
 use parking_lot::RwLock;
 
 /// Both ports of one store.
@@ -81,6 +81,14 @@ impl Documents for Late {
     async fn apps(&self, collection: &'static Collection) -> Result<Vec<AppId>, StoreError> {
         self.ports()?.documents.apps(collection).await
     }
+
+    async fn apps_after(
+        &self,
+        collection: &'static Collection,
+        after: Option<AppId>,
+    ) -> Result<Vec<AppId>, StoreError> {
+        self.ports()?.documents.apps_after(collection, after).await
+    }
 }
 
 #[async_trait]
@@ -107,12 +115,20 @@ impl Journal for Late {
         self.ports()?.journal.read_known(book, from, limit).await
     }
 
+    async fn read_page(&self, book: BookId, from: Sequence, limit: usize) -> Result<Page, StoreError> {
+        self.ports()?.journal.read_page(book, from, limit).await
+    }
+
     async fn head(&self, book: BookId) -> Result<Sequence, StoreError> {
         self.ports()?.journal.head(book).await
     }
 
     async fn books(&self) -> Result<Vec<BookId>, StoreError> {
         self.ports()?.journal.books().await
+    }
+
+    async fn books_after(&self, after: Option<BookId>, limit: usize) -> Result<Vec<BookId>, StoreError> {
+        self.ports()?.journal.books_after(after, limit).await
     }
 
     /// A store that comes late is one over a network, which others reach as well.

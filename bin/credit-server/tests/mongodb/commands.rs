@@ -1,6 +1,7 @@
 //! The commands that work on the store.
 
-use serde_json::Value;
+use credit_infra::testkit::mongod::shared;
+use serde_json::{Value, json};
 
 use crate::place::Place;
 
@@ -74,4 +75,26 @@ fn what_only_the_embedded_store_has_is_refused_with_a_sentence() {
     assert!(place.refused(&["backup", "copy"], 1).contains("mongodump"));
     assert!(place.refused(&["store", "dump"], 1).contains("mongosh"));
     assert!(!place.data("").exists());
+}
+
+#[test]
+fn what_only_the_operator_may_mend_is_refused_with_the_command_that_mends_it() {
+    let place = Place::on_mongodb();
+    place.done(&["store", "migrate"]);
+    let change = |name: &str, members: Value| {
+        shared().command(0, place.database(), name, &json!("d_users"), &members).expect("done");
+    };
+    let index = json!({"key": {"a": 1, "k.email": 1}, "name": "rows_email"});
+    change("dropIndexes", json!({"index": "rows_email"}));
+    change("createIndexes", json!({"indexes": [index]}));
+    let told = place.refused(&["store", "check"], 4);
+    for part in
+        ["d_users", "rows_email is not unique", "db.d_users.dropIndex(\"rows_email\")", "store migrate"]
+    {
+        assert!(told.contains(part), "{part} is not in: {told}");
+    }
+    change("dropIndexes", json!({"index": "rows_email"}));
+    assert!(place.done(&["store", "check"]).contains("d_users: rows_email"));
+    place.done(&["store", "migrate"]);
+    assert!(!place.done(&["store", "check"]).contains("rows_email"));
 }

@@ -35,6 +35,12 @@ impl Place {
         ])
     }
 
+    /// Which database its store is.
+    pub(crate) fn database(&self) -> &str {
+        let named = |(name, _): &&(String, String)| name == "CREDIT_STORE__MONGODB__DATABASE";
+        self.environment.iter().rev().find(named).map(|(_, database)| database.as_str()).expect("it has one")
+    }
+
     /// Later ones win.
     pub(crate) fn with(mut self, environment: &[(&str, &str)]) -> Self {
         self.environment.extend(environment.iter().map(|(name, text)| ((*name).into(), (*text).into())));

@@ -327,6 +327,17 @@ pub trait Documents: Send + Sync {
     /// All writes or none, durably.
     async fn commit(&self, app: AppId, batch: Batch) -> Result<(), CommitError>;
 
-    /// Every application that has a document in this collection, for sweeps.
+    /// Every application that has a document in this collection, in the order of their ids, for sweeps.
     async fn apps(&self, collection: &'static Collection) -> Result<Vec<AppId>, StoreError>;
+
+    /// The same in parts: applications whose ids come after this one, and none only if there is none. How many come in
+    /// one part is for the store to say.
+    async fn apps_after(
+        &self,
+        collection: &'static Collection,
+        after: Option<AppId>,
+    ) -> Result<Vec<AppId>, StoreError> {
+        let behind = |app: &AppId| after.is_none_or(|after| *app > after);
+        Ok(self.apps(collection).await?.into_iter().filter(behind).collect())
+    }
 }

@@ -30,6 +30,18 @@ pub enum Appended {
     Taken,
 }
 
+/// A part of a book, as one call of the store brings it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// In order, without gaps.
+    pub groups: Vec<(Sequence, Group)>,
+    /// Whether nothing was behind them when they were read.
+    pub is_head: bool,
+}
+
+/// How many books are listed at a time.
+pub const BOOKS_A_PAGE: usize = 1000;
+
 /// Keeps books. One rule carries everything: **a slot (book, sequence) is filled once, for ever.** It makes any
 /// number of processes safe on one book without locks, leases or multi-document transactions.
 ///
@@ -59,11 +71,24 @@ pub trait Journal: Send + Sync {
         limit: usize,
     ) -> Result<Vec<(Sequence, Group)>, StoreError>;
 
+    /// The same in parts of a few megabytes, however many groups are asked for: whoever gives each call so much time and
+    /// no more reads large groups so. At least one group, unless the head is before `from`.
+    async fn read_page(&self, book: BookId, from: Sequence, limit: usize) -> Result<Page, StoreError> {
+        let groups = self.read(book, from, limit).await?;
+        Ok(Page { is_head: groups.len() < limit, groups })
+    }
+
     /// The last filled slot, 0 for an empty book. Sees every append that was answered before.
     async fn head(&self, book: BookId) -> Result<Sequence, StoreError>;
 
     /// Every book that has a group, in the order of their ids.
     async fn books(&self) -> Result<Vec<BookId>, StoreError>;
+
+    /// The same in parts: books whose ids come after this one, `limit` at most, and none only if there is none.
+    async fn books_after(&self, after: Option<BookId>, limit: usize) -> Result<Vec<BookId>, StoreError> {
+        let behind = |book: &BookId| after.is_none_or(|after| *book > after);
+        Ok(self.books().await?.into_iter().filter(behind).take(limit).collect())
+    }
 
     /// Whether another process can append to the same books. If not, what this process has applied is the head.
     fn is_shared(&self) -> bool;

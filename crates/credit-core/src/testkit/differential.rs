@@ -11,15 +11,26 @@ use crate::ports::documents::{
 };
 use crate::ports::journal::{Group, Journal};
 
+/// How many operations a sequence has that is as long as any store can bear.
+const STEPS: u32 = 30;
+
 /// Runs the sequence of this seed against both document stores, in two applications of its own, so that one pair of
 /// stores can take any number of seeds.
 ///
 /// # Panics
 /// At the first difference.
 pub async fn documents(seed: u64, left: &dyn Documents, right: &dyn Documents) {
+    documents_in(STEPS, seed, left, right).await;
+}
+
+/// The same in so many steps: for stores over a network, where each takes its time.
+///
+/// # Panics
+/// At the first difference.
+pub async fn documents_in(steps: u32, seed: u64, left: &dyn Documents, right: &dyn Documents) {
     let mut dice = Dice::new(seed);
     let apps = apps_of(seed);
-    for step in 0..30 {
+    for step in 0..steps {
         let app = *dice.pick(&apps);
         let at = format!("seed {seed}, step {step}");
         match dice.below(10) {
@@ -56,9 +67,17 @@ pub async fn documents(seed: u64, left: &dyn Documents, right: &dyn Documents) {
 /// # Panics
 /// At the first difference.
 pub async fn journals(seed: u64, left: &dyn Journal, right: &dyn Journal) {
+    journals_in(STEPS, seed, left, right).await;
+}
+
+/// The same in so many steps: for stores over a network, where each takes its time.
+///
+/// # Panics
+/// At the first difference.
+pub async fn journals_in(steps: u32, seed: u64, left: &dyn Journal, right: &dyn Journal) {
     let mut dice = Dice::new(seed);
     let books = apps_of(seed);
-    for step in 0..30 {
+    for step in 0..steps {
         let book = *dice.pick(&books);
         let at = format!("seed {seed}, step {step}");
         let head = left.head(book).await;

@@ -500,5 +500,16 @@ pub async fn applications_with_documents_are_listed_in_order(store: Arc<dyn Docu
     }
     assert_eq!(store.commit(AppId::from_u128(9), joined([delete("a", 1), delete("b", 1)])).await, Ok(()));
     assert_eq!(store.apps(&PEOPLE).await, Ok([2, 500, u128::MAX].map(AppId::from_u128).to_vec()));
+    // And so in parts, of whichever length.
+    let (mut parts, mut last) = (Vec::new(), None);
+    loop {
+        let part = store.apps_after(&PEOPLE, last).await.expect("available");
+        let Some(newest) = part.last() else { break };
+        last = Some(*newest);
+        parts.extend(part);
+    }
+    assert_eq!(store.apps(&PEOPLE).await, Ok(parts));
+    let behind = store.apps_after(&PEOPLE, Some(AppId::from_u128(2))).await.expect("available");
+    assert_eq!(behind.first(), Some(&AppId::from_u128(500)));
     assert_eq!(store.apps(&PLAIN).await, Ok(vec![]));
 }

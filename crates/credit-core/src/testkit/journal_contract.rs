@@ -25,6 +25,8 @@ macro_rules! journal_contract_tests {
                 reading_begins_where_asked_and_stops_at_the_limit,
                 books_do_not_see_each_other,
                 books_are_listed_in_the_order_of_their_ids,
+                books_are_listed_in_parts_as_they_are_at_once,
+                a_book_is_read_in_parts_up_to_its_head,
                 of_many_that_want_one_slot_exactly_one_gets_it,
                 books_written_at_once_lose_nothing,
                 an_empty_and_a_large_group_are_kept_whole,
@@ -113,6 +115,42 @@ pub async fn books_are_listed_in_the_order_of_their_ids(journal: Arc<dyn Journal
         fill(&*journal, book(number), 2).await;
     }
     assert_eq!(journal.books().await, Ok(vec![book(3), book(41), book(700), book(u128::MAX)]));
+}
+
+pub async fn books_are_listed_in_parts_as_they_are_at_once(journal: Arc<dyn Journal>) {
+    for number in [5, 9, 2, u128::MAX] {
+        fill(&*journal, book(number), 1).await;
+    }
+    assert_eq!(journal.books_after(None, 0).await, Ok(vec![]));
+    assert_eq!(journal.books_after(Some(book(3)), 1).await, Ok(vec![book(5)]));
+    assert_eq!(journal.books_after(Some(book(u128::MAX)), 9).await, Ok(vec![]));
+    let (mut parts, mut last) = (Vec::new(), None);
+    loop {
+        let part = journal.books_after(last, 3).await.expect("available");
+        assert!(part.len() <= 3);
+        let Some(newest) = part.last() else { break };
+        last = Some(*newest);
+        parts.extend(part);
+    }
+    assert_eq!(journal.books().await, Ok(parts));
+}
+
+pub async fn a_book_is_read_in_parts_up_to_its_head(journal: Arc<dyn Journal>) {
+    fill(&*journal, book(1), 7).await;
+    let (mut read, mut next) = (Vec::new(), 0);
+    loop {
+        let page = journal.read_page(book(1), next, 3).await.expect("available");
+        assert!(page.groups.len() <= 3);
+        let Some((last, _)) = page.groups.last() else { break };
+        next = last + 1;
+        read.extend(page.groups);
+        assert!(!page.is_head || next == 8, "the head is 7, and not {}", next - 1);
+    }
+    assert_eq!(journal.read(book(1), 1, 100).await, Ok(read));
+    assert_eq!(
+        journal.read_page(book(1), 8, 3).await.map(|page| (page.groups, page.is_head)),
+        Ok((vec![], true))
+    );
 }
 
 pub async fn of_many_that_want_one_slot_exactly_one_gets_it(journal: Arc<dyn Journal>) {

@@ -118,12 +118,21 @@ impl Documents for EmbeddedDocuments {
     }
 
     async fn apps(&self, collection: &'static Collection) -> Result<Vec<AppId>, StoreError> {
+        self.apps_after(collection, None).await
+    }
+
+    async fn apps_after(
+        &self,
+        collection: &'static Collection,
+        after: Option<AppId>,
+    ) -> Result<Vec<AppId>, StoreError> {
         let snapshot = self.file.begin_read()?;
         let mut apps = Vec::new();
         let Some(table) = open_rows(&snapshot, &rows::documents_table(collection.name))? else {
             return Ok(apps);
         };
-        let mut next = Some(AppId::from_u128(0));
+        let following = |app: AppId| app.as_u128().checked_add(1).map(AppId::from_u128);
+        let mut next = after.map_or(Some(AppId::from_u128(0)), following);
         while let Some(from) = next {
             let mut behind = table.range(rows::app_prefix(from).as_slice()..).map_err(store_error)?;
             let Some(found) = behind.next() else { break };
@@ -131,7 +140,7 @@ impl Documents for EmbeddedDocuments {
             let app =
                 rows::read_app(key.value()).ok_or_else(|| corrupt(collection, "without an application"))?;
             apps.push(app);
-            next = app.as_u128().checked_add(1).map(AppId::from_u128);
+            next = following(app);
         }
         Ok(apps)
     }

@@ -1,6 +1,7 @@
 //! The journal in `journal.redb`: one writer thread, one transaction and one sync for all groups that wait.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -178,6 +179,13 @@ impl Journal for EmbeddedJournal {
     async fn books(&self) -> Result<Vec<BookId>, StoreError> {
         self.file.failure().check()?;
         Ok(self.heads.durable.read().keys().copied().collect())
+    }
+
+    async fn books_after(&self, after: Option<BookId>, limit: usize) -> Result<Vec<BookId>, StoreError> {
+        self.file.failure().check()?;
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let heads = self.heads.durable.read();
+        Ok(heads.range((from, Bound::Unbounded)).take(limit).map(|(book, _)| *book).collect())
     }
 
     fn is_shared(&self) -> bool {

@@ -11,7 +11,7 @@ use credit_core::{AppId, IdSource};
 use mongodb::bson::{Bson, RawDocumentBuf, doc};
 
 use super::error::Failed;
-use super::kept::{decode, decode_app, place};
+use super::kept::{decode, place};
 use super::layout::{text, uuid};
 use super::link::Link;
 use super::puts::Habits;
@@ -142,32 +142,23 @@ impl Documents for MongoDocuments {
     }
 
     async fn apps(&self, collection: &'static Collection) -> Result<Vec<AppId>, StoreError> {
-        self.ensure(collection).await?;
         let mut apps: Vec<AppId> = Vec::new();
         loop {
-            // From application to application, not from document to document: one look each.
-            let behind = apps.last().map_or_else(
-                || doc! {},
-                |last| doc! {"_id": {"$gt": {"a": uuid(last.as_u128()), "i": Bson::MaxKey}}},
-            );
-            let (link, name) = (self.link.clone(), documents_name(collection));
-            let call = async move {
-                let mut session = link.session().await?;
-                let found = link
-                    .collection(&name)
-                    .find_one(behind)
-                    .sort(doc! {"_id": 1})
-                    .projection(doc! {"_id": 1})
-                    .session(&mut session)
-                    .await?;
-                link.note(&session);
-                Ok(found)
-            };
-            match self.link.call(call).await.map_err(Failed::read)? {
-                Some(document) => apps.push(decode_app(&document)?),
-                None => return Ok(apps),
+            let part = self.apps_after(collection, apps.last().copied()).await?;
+            if part.is_empty() {
+                return Ok(apps);
             }
+            apps.extend(part);
         }
+    }
+
+    async fn apps_after(
+        &self,
+        collection: &'static Collection,
+        after: Option<AppId>,
+    ) -> Result<Vec<AppId>, StoreError> {
+        self.ensure(collection).await?;
+        self.apps_part(collection, after).await
     }
 }
 

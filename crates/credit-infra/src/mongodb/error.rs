@@ -85,6 +85,20 @@ pub enum ConnectError {
         /// The newest format that this release knows.
         known: i64,
     },
+    /// What a release needs is still being made. Asking again finds it made, or goes on waiting.
+    #[error(
+        "the indexes of {collection} in the database {database} at store.mongodb.uri are not built after {seconds} s; the \
+         server goes on building them: run credit-server store migrate to wait for it again, and see \
+         db.currentOp() for how far it is"
+    )]
+    Building {
+        /// Which database.
+        database: String,
+        /// Which collection in it.
+        collection: String,
+        /// How long was waited.
+        seconds: u64,
+    },
     /// Something there is not as this release makes it.
     #[error("the database {database} at store.mongodb.uri is not as it should be: {why}")]
     Schema {
@@ -98,7 +112,7 @@ pub enum ConnectError {
 impl ConnectError {
     /// Whether the same call may succeed later without anybody changing anything here.
     pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unreachable { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Building { .. })
     }
 
     /// The driver's error while connecting.
@@ -176,13 +190,22 @@ impl Failed {
         }
     }
 
-    /// Of a write: `Unavailable` only if it certainly did not happen. If the driver finds no server for its second
-    /// attempt it reports the fault of the first one; a server that has the first attempt's write answers the second
-    /// one by it. So what is certain here is certain of both attempts.
+    /// Of a write that the driver makes again by itself: `Unavailable` only if it certainly did not happen. Where the
+    /// second attempt finds no server the driver tells the fault of the first one; where the server refuses the second
+    /// one as a command (rights, form), it tells that, and nobody knows what became of the first. A statement that is
+    /// refused is certain: a server that has the first attempt's write answers the second one by it.
     pub(super) fn write(self) -> StoreError {
         match &self {
             Self::Driver(error) if is_certainly_not_written(error) => StoreError::Unavailable(self.why()),
             _ => StoreError::OutcomeUnknown(self.why()),
+        }
+    }
+
+    /// Of a write that the driver makes once: a command that the server refuses before it begins is certain too.
+    pub(super) fn write_once(self) -> StoreError {
+        match &self {
+            Self::Driver(error) if is_refused_command(error) => StoreError::Unavailable(self.why()),
+            _ => self.write(),
         }
     }
 
@@ -195,28 +218,32 @@ impl Failed {
         }
     }
 
-    /// Whether the statement was refused because a key is there already.
-    pub(super) fn is_duplicate(&self) -> bool {
-        matches!(self, Self::Driver(error) if is_duplicate(error))
+    /// Whether the same call may be answered in a moment.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self, Self::Driver(error) if is_passing(error))
     }
 }
 
 fn is_certainly_not_written(error: &Error) -> bool {
-    match &*error.kind {
+    matches!(
+        &*error.kind,
         ErrorKind::ServerSelection { .. }
-        | ErrorKind::Authentication { .. }
-        | ErrorKind::InvalidArgument { .. }
-        | ErrorKind::InvalidTlsConfig { .. }
-        | ErrorKind::DnsResolve { .. }
-        | ErrorKind::IncompatibleServer { .. }
-        | ErrorKind::SessionsNotSupported
-        | ErrorKind::BsonSerialization(_)
-        | ErrorKind::Shutdown
-        | ErrorKind::Write(WriteFailure::WriteError(_)) => true,
-        // Refused before it was begun: rights, form, size, validation.
-        ErrorKind::Command(command) => matches!(command.code, 2 | 9 | 13 | 14 | 18 | 72 | 121 | 10_334),
-        _ => false,
-    }
+            | ErrorKind::Authentication { .. }
+            | ErrorKind::InvalidArgument { .. }
+            | ErrorKind::InvalidTlsConfig { .. }
+            | ErrorKind::DnsResolve { .. }
+            | ErrorKind::IncompatibleServer { .. }
+            | ErrorKind::SessionsNotSupported
+            | ErrorKind::BsonSerialization(_)
+            | ErrorKind::Shutdown
+            | ErrorKind::Write(WriteFailure::WriteError(_))
+    )
+}
+
+/// Refused before it was begun: rights, form, size, validation.
+fn is_refused_command(error: &Error) -> bool {
+    const CODES: [i32; 8] = [2, 9, 13, 14, 18, 72, 121, 10_334];
+    matches!(&*error.kind, ErrorKind::Command(command) if CODES.contains(&command.code))
 }
 
 /// The code of a refused statement or command.
@@ -241,9 +268,6 @@ pub(super) fn is_duplicate(error: &Error) -> bool {
 
 /// Whether the same call may be answered in a moment: elections, lost connections, overload.
 pub(super) fn is_passing(error: &Error) -> bool {
-    // The codes of the specification of retryable reads and writes, and of time limits.
-    const PASSING: [i32; 14] = [6, 7, 50, 64, 89, 91, 112, 134, 189, 262, 9001, 10_107, 11_600, 11_602];
-    const NOT_PRIMARY: [i32; 2] = [13_435, 13_436];
     match &*error.kind {
         ErrorKind::Io(_)
         | ErrorKind::ConnectionPoolCleared { .. }
@@ -251,9 +275,16 @@ pub(super) fn is_passing(error: &Error) -> bool {
         | ErrorKind::DnsResolve { .. } => true,
         _ => {
             error.contains_label(mongodb::error::RETRYABLE_WRITE_ERROR)
-                || code(error).is_some_and(|code| PASSING.contains(&code) || NOT_PRIMARY.contains(&code))
+                || code(error).is_some_and(is_passing_code)
         }
     }
+}
+
+/// The codes of the specification of retryable reads and writes, and of time limits.
+pub(super) fn is_passing_code(code: i32) -> bool {
+    const PASSING: [i32; 14] = [6, 7, 50, 64, 89, 91, 112, 134, 189, 262, 9001, 10_107, 11_600, 11_602];
+    const NOT_PRIMARY: [i32; 2] = [13_435, 13_436];
+    PASSING.contains(&code) || NOT_PRIMARY.contains(&code)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use credit_core::ports::StoreError;
 use credit_core::ports::journal::BookId;
@@ -17,6 +18,10 @@ use tokio::sync::oneshot;
 
 use super::layout::slot;
 use super::link::Link;
+
+/// How long a fence is waited for. Readers behind the guard of the service wait no longer, and those who come meanwhile
+/// wait for the next one: a primary that hangs must not hold them up when another one is elected.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 type Answer = Result<Timestamp, StoreError>;
 
@@ -82,8 +87,13 @@ impl Fences {
             link.note(&session);
             Ok(session.operation_time())
         };
-        // A write that hangs is left behind: whoever waits next gets another.
-        let time = self.link.call(call).await.map_err(|failed| StoreError::Unavailable(failed.why()))?;
+        // A write that hangs is left behind: whoever waits next gets another, and it may meet another primary.
+        let patience = PATIENCE.min(self.link.deadline);
+        let time = self
+            .link
+            .call_within(patience, call)
+            .await
+            .map_err(|failed| StoreError::Unavailable(failed.why()))?;
         time.ok_or_else(|| StoreError::Unavailable("the server tells no time".to_owned()))
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! `{_id: {b: book, s: sequence}, g: group, d: bytes}`. The id is the slot, so that the one index every collection has
 //! is the rule that a slot is filled once; it leads with the book, which is how the collection is sharded. Slot 0 holds
-//! no group: it is the book's fence (see [`super::fence`]).
+//! no group: it is the book's fence (see [`super::fence`]). Which books there are, an index of their first slots tells
+//! (see [`super::books`]).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,14 +12,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use credit_core::ports::StoreError;
-use credit_core::ports::journal::{Appended, BookId, Group, Journal, Sequence};
-use mongodb::bson::{RawDocument, RawDocumentBuf, Timestamp, doc, rawdoc};
+use credit_core::ports::journal::{Appended, BOOKS_A_PAGE, BookId, Group, Journal, Page, Sequence};
+use mongodb::bson::{RawDocument, RawDocumentBuf, Timestamp, doc};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::append::{self, Inserted};
+use super::books;
 use super::error::Failed;
 use super::fence::Fences;
-use super::layout::{binary, damaged, integer, read_slot, slot, slot_bounds, uuid};
+use super::layout::{damaged, read_slot, slot, slot_bounds};
 use super::link::Link;
 
 /// The most bytes of one group. The server refuses documents over 16 MiB; the ledger closes a group once it has 8 MiB.
@@ -29,6 +32,10 @@ const TAKEN_GROUPS: usize = 16;
 
 /// The most groups asked for at a time.
 const READ_GROUPS: usize = 1024;
+
+/// The server ends an answer before the document that would make it larger than 16 MiB. With room for what surrounds the
+/// bytes of a group.
+const ANSWER_BYTES: usize = (16 << 20) - (64 << 10);
 
 /// The journal port.
 pub(super) struct MongoJournal {
@@ -89,7 +96,7 @@ impl MongoJournal {
         let limit = Instant::now() + self.link.deadline;
         let mut pause = Duration::from_millis(2);
         loop {
-            let why = match self.groups(book, sequence, TAKEN_GROUPS, false).await {
+            let why = match self.page(book, sequence, TAKEN_GROUPS, None).await.map(|page| page.groups) {
                 Ok(groups) if !groups.is_empty() => {
                     if groups[0].1.id == id {
                         return Ok(Appended::Appended);
@@ -109,7 +116,8 @@ impl MongoJournal {
         }
     }
 
-    /// The documents of a range of slots, newest first if `backwards`, as they are behind `proof`.
+    /// The documents of a range of slots, newest first if `backwards`, as they are behind `proof`: as many as have room in
+    /// one answer of the server.
     async fn find(
         &self,
         book: BookId,
@@ -129,7 +137,8 @@ impl MongoJournal {
             } else {
                 doc! {"g": 1, "d": 1}
             };
-            let count = i64::try_from(limit).unwrap_or(i64::MAX);
+            // Below zero: one answer and no more, however many groups have room in it.
+            let count = i64::try_from(limit).unwrap_or(i64::MAX).saturating_neg();
             let mut cursor = link
                 .collection(super::JOURNAL)
                 .find(slot_bounds(book, from))
@@ -149,40 +158,35 @@ impl MongoJournal {
         self.link.call(call).await.map_err(Failed::read)
     }
 
-    /// Groups from `from` on; up to the head if they are `proven`.
-    async fn groups(
+    /// Groups from `from` on, as they are behind `proof`. Without one, what others appended last may be missing.
+    async fn page(
         &self,
         book: BookId,
         from: Sequence,
         limit: usize,
-        proven: bool,
-    ) -> Result<Vec<(Sequence, Group)>, StoreError> {
-        let mut groups = Vec::new();
-        let mut next = from.max(1);
-        while groups.len() < limit && i64::try_from(next).is_ok() {
-            let count = (limit - groups.len()).min(READ_GROUPS);
-            let found = {
-                let proof = if proven { Some(self.fences.prove(book).await?) } else { None };
-                self.find(book, next, count, false, proof).await?
-            };
-            // Fewer than asked for is the end: the cursor was read to its end.
-            let is_last = found.len() < count;
-            for document in found {
-                let (sequence, group) = read_group(&document)?;
-                if sequence != next {
-                    return Err(StoreError::Corrupt(format!("slot {next} of book {book} is missing")));
-                }
-                groups.push((sequence, group));
-                next += 1;
-            }
-            if is_last {
-                break;
-            }
+        proof: Option<Timestamp>,
+    ) -> Result<Page, StoreError> {
+        let from = from.max(1);
+        if limit == 0 || i64::try_from(from).is_err() {
+            return Ok(Page { groups: Vec::new(), is_head: limit > 0 });
         }
-        if !groups.is_empty() {
-            self.note_filled(book, next - 1);
+        let count = limit.min(READ_GROUPS);
+        let found = self.find(book, from, count, false, proof).await?;
+        let bytes: usize = found.iter().map(|document| document.as_bytes().len()).sum();
+        // Fewer than asked for are the end, unless the server may have stopped because there was no room for the next.
+        let is_head = found.len() < count && bytes + GROUP_BYTES < ANSWER_BYTES;
+        let mut groups = Vec::with_capacity(found.len());
+        for (next, document) in (from..).zip(found) {
+            let (sequence, group) = read_group(&document)?;
+            if sequence != next {
+                return Err(StoreError::Corrupt(format!("slot {next} of book {book} is missing")));
+            }
+            groups.push((sequence, group));
         }
-        Ok(groups)
+        if let Some((last, _)) = groups.last() {
+            self.note_filled(book, *last);
+        }
+        Ok(Page { groups, is_head })
     }
 }
 
@@ -196,25 +200,12 @@ impl Journal for MongoJournal {
             )));
         }
         self.check_no_gap(book, sequence).await?;
-        let document = rawdoc! {
-            "_id": {"b": uuid(book.as_u128()), "s": integer(sequence)},
-            "g": uuid(group.id),
-            "d": binary(&group.bytes),
-        };
-        let link = self.link.clone();
-        let call = async move {
-            let mut session = link.session().await?;
-            let inserted = link.collection(super::JOURNAL).insert_one(document).session(&mut session).await;
-            link.note(&session);
-            inserted
-        };
-        match self.link.call(call).await {
-            Ok(_) => {
+        match append::insert(&self.link, book, sequence, &group).await? {
+            Inserted::Done => {
                 self.note_filled(book, sequence);
                 Ok(Appended::Appended)
             }
-            Err(failed) if failed.is_duplicate() => self.resolve(book, sequence, group.id).await,
-            Err(failed) => Err(failed.write()),
+            Inserted::Filled => self.resolve(book, sequence, group.id).await,
         }
     }
 
@@ -224,7 +215,18 @@ impl Journal for MongoJournal {
         from: Sequence,
         limit: usize,
     ) -> Result<Vec<(Sequence, Group)>, StoreError> {
-        self.groups(book, from, limit, true).await
+        let mut groups = Vec::new();
+        let mut next = from;
+        while groups.len() < limit {
+            let page = self.read_page(book, next, limit - groups.len()).await?;
+            let Some((last, _)) = page.groups.last() else { break };
+            next = last + 1;
+            groups.extend(page.groups);
+            if page.is_head {
+                break;
+            }
+        }
+        Ok(groups)
     }
 
     async fn read_known(
@@ -239,8 +241,13 @@ impl Journal for MongoJournal {
                 groups.truncate(limit);
                 Ok(groups)
             }
-            None => self.groups(book, from, limit, false).await,
+            None => Ok(self.page(book, from, limit, None).await?.groups),
         }
+    }
+
+    async fn read_page(&self, book: BookId, from: Sequence, limit: usize) -> Result<Page, StoreError> {
+        let proof = self.fences.prove(book).await?;
+        self.page(book, from, limit, Some(proof)).await
     }
 
     async fn head(&self, book: BookId) -> Result<Sequence, StoreError> {
@@ -255,30 +262,16 @@ impl Journal for MongoJournal {
     async fn books(&self) -> Result<Vec<BookId>, StoreError> {
         let mut books: Vec<BookId> = Vec::new();
         loop {
-            // From book to book, not from slot to slot: one look each.
-            let behind = books.last().map_or_else(
-                || doc! {"g": {"$exists": true}},
-                |last| doc! {"_id": {"$gt": slot(*last, Sequence::MAX)}, "g": {"$exists": true}},
-            );
-            let link = self.link.clone();
-            let call = async move {
-                let mut session = link.session().await?;
-                let found = link
-                    .collection(super::JOURNAL)
-                    .find_one(behind)
-                    .sort(doc! {"_id": 1})
-                    .projection(doc! {"_id": 1})
-                    .session(&mut session)
-                    .await?;
-                link.note(&session);
-                Ok(found)
-            };
-            let found = self.link.call(call).await.map_err(Failed::read)?;
-            match found {
-                Some(document) => books.push(read_slot(&document)?.0),
-                None => return Ok(books),
+            let page = self.books_after(books.last().copied(), BOOKS_A_PAGE).await?;
+            if page.is_empty() {
+                return Ok(books);
             }
+            books.extend(page);
         }
+    }
+
+    async fn books_after(&self, after: Option<BookId>, limit: usize) -> Result<Vec<BookId>, StoreError> {
+        books::page(&self.link, after, limit).await
     }
 
     fn is_shared(&self) -> bool {

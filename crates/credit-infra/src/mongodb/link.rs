@@ -91,7 +91,16 @@ impl Link {
         &self,
         call: impl Future<Output = mongodb::error::Result<T>> + Send + 'static,
     ) -> Result<T, Failed> {
-        match tokio::time::timeout(self.deadline, self.runtime.spawn(call)).await {
+        self.call_within(self.deadline, call).await
+    }
+
+    /// The same with a deadline of its own.
+    pub(super) async fn call_within<T: Send + 'static>(
+        &self,
+        deadline: Duration,
+        call: impl Future<Output = mongodb::error::Result<T>> + Send + 'static,
+    ) -> Result<T, Failed> {
+        match tokio::time::timeout(deadline, self.runtime.spawn(call)).await {
             Ok(Ok(answer)) => answer.map_err(Failed::Driver),
             Ok(Err(_)) | Err(_) => Err(Failed::Late),
         }

@@ -8,6 +8,9 @@
 //! The driver's futures run as tasks of their own and are never dropped half way: a call that is late is answered as
 //! such, and goes on.
 
+mod append;
+mod apps;
+mod books;
 mod documents;
 mod error;
 mod fence;
@@ -16,12 +19,14 @@ mod identity;
 mod journal;
 mod kept;
 mod layout;
+mod likeness;
 mod link;
 mod pause;
 mod pool;
 mod puts;
 mod query;
 mod refusal;
+mod rights;
 mod schema;
 mod single;
 mod status;
@@ -84,6 +89,9 @@ pub struct MongoOptions {
     pub selection_timeout: Duration,
     /// How long any call may take in all; a write that takes longer has an unknown outcome.
     pub call_timeout: Duration,
+    /// How long is waited for the indexes of one collection, at the start and by `migrate`. Over much that is kept
+    /// already they take minutes.
+    pub schema_timeout: Duration,
 }
 
 impl MongoOptions {
@@ -104,6 +112,7 @@ impl MongoOptions {
             pool: 64,
             selection_timeout: Duration::from_secs(3),
             call_timeout: Duration::from_secs(8),
+            schema_timeout: Duration::from_secs(3600),
         }
     }
 }
@@ -126,12 +135,14 @@ impl MongoStore {
         // Before anything is touched: is it ours, and of a format that we know?
         identity::found(&link, &options).await?;
         for shape in [Shape::store(), Shape::journal()] {
-            schema::make(&link, &shape).await.map_err(|failed| failed.connect(&options))?;
+            let made = schema::make(&link, &shape, options.schema_timeout).await;
+            made.map_err(|not_made| not_made.connect(&options))?;
         }
         let identity = identity::establish(&link, &options).await?;
         let schema = Schema::new(link.clone());
         for collection in &options.collections {
-            schema.make(collection).await.map_err(|failed| failed.connect(&options))?;
+            let made = schema.make(collection, options.schema_timeout).await;
+            made.map_err(|not_made| not_made.connect(&options))?;
         }
         let journal = Arc::new(MongoJournal::new(link.clone()));
         let documents = Arc::new(MongoDocuments::new(link.clone(), schema));
@@ -143,8 +154,8 @@ impl MongoStore {
         status::look(&options).await
     }
 
-    /// Makes what is missing: the store's id, collections, indexes, validators. All of it can be repeated, and any
-    /// number of processes may do it at once. Answers how the database stands then.
+    /// Makes what is missing: the store's id, collections, indexes, validators. All of it can be repeated, goes on where an
+    /// earlier one was broken off, and any number of processes may do it at once. Answers how the database stands then.
     pub async fn migrate(options: MongoOptions) -> Result<MongoStatus, ConnectError> {
         Self::connect(options.clone()).await?.close().await;
         status::look(&options).await

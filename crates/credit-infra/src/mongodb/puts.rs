@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::documents::MongoDocuments;
-use super::error::{DUPLICATE_KEY, Failed, is_passing};
+use super::error::DUPLICATE_KEY;
 use super::kept::{encode, place};
 use super::layout::{integer, millis};
 use super::pause::Backoff;
@@ -176,8 +176,8 @@ impl MongoDocuments {
                     Err(refused) => refused,
                 },
                 Err(failed) => {
-                    let passes = matches!(&failed, Failed::Driver(error) if is_passing(error));
-                    match failed.write() {
+                    let passes = failed.is_passing();
+                    match failed.write_once() {
                         StoreError::Unavailable(why) if doubt.is_none() => {
                             if passes && backoff.pause().await {
                                 continue;

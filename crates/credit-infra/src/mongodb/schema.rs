@@ -3,17 +3,20 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::Collection;
 use mongodb::Database;
 use mongodb::bson::{Document, doc};
+use mongodb::options::{CreateCollectionOptions, ValidationAction, ValidationLevel};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
-use super::error::{Failed, code};
+use super::error::{ConnectError, Failed, code};
+use super::layout::millis;
 use super::link::Link;
-use super::{JOURNAL, STORE};
+use super::{JOURNAL, MongoOptions, STORE};
 
 /// The code of a collection that is there already.
 const NAMESPACE_EXISTS: i32 = 48;
@@ -41,7 +44,7 @@ impl Shape {
             "d": {"bsonType": "binData"},
             "fence": {"bsonType": "long"},
         };
-        Self::of(JOURNAL, &["_id"], properties, Vec::new())
+        Self::of(JOURNAL, &["_id"], properties, vec![super::books::index()])
     }
 
     /// What the store says of itself.
@@ -71,9 +74,22 @@ impl Shape {
         Self::of(&documents_name(collection), &["_id", "v", "b"], properties, indexes)
     }
 
-    /// The names of its indexes.
-    pub(super) fn index_names(&self) -> impl Iterator<Item = String> {
-        self.indexes.iter().filter_map(|index| index.get_str("name").ok().map(ToOwned::to_owned))
+    /// Its indexes, as `createIndexes` takes them.
+    pub(super) fn indexes(&self) -> &[Document] {
+        &self.indexes
+    }
+
+    /// Whether it is a collection with declared look-ups.
+    pub(super) fn has_lookups(&self) -> bool {
+        named(&self.indexes, SEVERAL)
+    }
+
+    /// Whether the server refuses with these options what is not of this shape: the same validator, for every write, with
+    /// a refusal and not only a line in its log.
+    pub(super) fn is_validated_by(&self, options: &CreateCollectionOptions) -> bool {
+        options.validator.as_ref() == Some(&self.validator)
+            && !matches!(options.validation_level, Some(ValidationLevel::Off | ValidationLevel::Moderate))
+            && !matches!(options.validation_action, Some(ValidationAction::Warn))
     }
 
     fn of(name: &str, required: &[&str], properties: Document, indexes: Vec<Document>) -> Self {
@@ -82,6 +98,10 @@ impl Shape {
             doc! {"$jsonSchema": {"bsonType": "object", "required": required, "properties": properties}};
         Self { name: name.to_owned(), validator, indexes }
     }
+}
+
+fn named(indexes: &[Document], name: &str) -> bool {
+    indexes.iter().any(|index| index.get_str("name").is_ok_and(|found| found == name))
 }
 
 /// How a module's collection is called in the database.
@@ -123,43 +143,89 @@ fn several_index() -> Document {
     }
 }
 
-/// Makes what is missing of a collection. Releases that write one format have the same validators; a newer format is
-/// refused before, so that none is ever put back.
-pub(super) async fn make(link: &Link, shape: &Shape) -> Result<(), Failed> {
-    let (database, shape) = (link.database.clone(), shape.clone());
-    let concern = doc! {"w": "majority", "j": true, "wtimeout": super::layout::millis(link.deadline)};
+/// How a step of schema work failed.
+#[derive(Debug)]
+pub(super) enum NotMade {
+    /// The server was asked, and this came of it.
+    Failed(Failed),
+    /// The indexes of this collection are still being built after so long.
+    Building(String, Duration),
+}
+
+impl NotMade {
+    /// While connecting.
+    pub(super) fn connect(self, options: &MongoOptions) -> ConnectError {
+        match self {
+            Self::Failed(failed) => failed.connect(options),
+            Self::Building(collection, waited) => ConnectError::Building {
+                database: options.database.clone(),
+                collection,
+                seconds: waited.as_secs(),
+            },
+        }
+    }
+
+    fn why(&self) -> String {
+        match self {
+            Self::Failed(failed) => failed.why(),
+            Self::Building(..) => "its indexes are still being built".to_owned(),
+        }
+    }
+}
+
+/// Makes what is missing of a collection, and waits `patience` for its indexes: over what is kept already they take as
+/// long as they take. The server goes on with them when nobody waits any more, and who asks again waits for the same
+/// build. Releases that write one format have the same validators; a newer format is refused before, so that none is
+/// ever put back.
+pub(super) async fn make(link: &Link, shape: &Shape, patience: Duration) -> Result<(), NotMade> {
+    let (database, own) = (link.database.clone(), shape.clone());
+    let concern = doc! {"w": "majority", "j": true, "wtimeout": millis(link.deadline)};
     let call = async move {
         let create = doc! {
-            "create": &shape.name,
-            "validator": shape.validator.clone(),
+            "create": &own.name,
+            "validator": own.validator.clone(),
             "validationLevel": "strict",
-            "writeConcern": concern.clone(),
+            "validationAction": "error",
+            "writeConcern": concern,
         };
         match database.run_command(create).await {
-            Err(error) if code(&error) == Some(NAMESPACE_EXISTS) => validate(&database, &shape).await?,
-            made => {
-                made?;
-            }
+            Err(error) if code(&error) == Some(NAMESPACE_EXISTS) => validate(&database, &own).await,
+            made => made.map(|_| ()),
         }
-        if !shape.indexes.is_empty() {
-            let indexes = doc! {
-                "createIndexes": &shape.name,
-                "indexes": shape.indexes.clone(),
-                "commitQuorum": "majority",
-                "writeConcern": concern,
-            };
-            database.run_command(indexes).await?;
-        }
-        Ok(())
     };
-    link.call(call).await
+    link.call(call).await.map_err(NotMade::Failed)?;
+    if shape.indexes.is_empty() {
+        return Ok(());
+    }
+    let database = link.database.clone();
+    let indexes = doc! {
+        "createIndexes": &shape.name,
+        "indexes": shape.indexes.clone(),
+        "commitQuorum": "majority",
+        "writeConcern": {"w": "majority", "j": true, "wtimeout": millis(patience)},
+    };
+    let call = async move { database.run_command(indexes).await };
+    let building = link.call_within(patience, call);
+    tokio::pin!(building);
+    let built = if let Ok(built) = tokio::time::timeout(link.deadline, &mut building).await {
+        built
+    } else {
+        let collection = &shape.name;
+        tracing::warn!(collection, "its indexes are built over what is kept already, and are waited for");
+        building.await
+    };
+    match built {
+        Ok(_) => Ok(()),
+        Err(Failed::Late) => Err(NotMade::Building(shape.name.clone(), patience)),
+        Err(failed) => Err(NotMade::Failed(failed)),
+    }
 }
 
 /// Gives a collection that is there already its validator, unless it has it.
 async fn validate(database: &Database, shape: &Shape) -> mongodb::error::Result<()> {
     let mut found = database.list_collections().filter(doc! {"name": &shape.name}).await?;
     while found.advance().await? {
-        if found.deserialize_current()?.options.validator.as_ref() == Some(&shape.validator) {
+        if shape.is_validated_by(&found.deserialize_current()?.options) {
             return Ok(());
         }
     }
@@ -167,6 +233,7 @@ async fn validate(database: &Database, shape: &Shape) -> mongodb::error::Result<
         "collMod": &shape.name,
         "validator": shape.validator.clone(),
         "validationLevel": "strict",
+        "validationAction": "error",
     };
     database.run_command(change).await.map(|_| ())
 }
@@ -183,16 +250,17 @@ impl Schema {
         Self { link, made: Arc::default() }
     }
 
-    /// Makes what is missing of a module's collection, once in the life of this process.
+    /// Makes what is missing of a module's collection, once in the life of this process. Nobody waits for it longer than
+    /// for any other call.
     pub(super) async fn ensure(&self, collection: &Collection) -> Result<(), StoreError> {
-        self.make(collection).await.map_err(|failed| {
+        self.make(collection, self.link.deadline).await.map_err(|failed| {
             let name = documents_name(collection);
             StoreError::Unavailable(format!("the collection {name} could not be made: {}", failed.why()))
         })
     }
 
-    /// The same, with the driver's error.
-    pub(super) async fn make(&self, collection: &Collection) -> Result<(), Failed> {
+    /// The same, with the driver's error and this patience.
+    pub(super) async fn make(&self, collection: &Collection, patience: Duration) -> Result<(), NotMade> {
         let cell = {
             let mut made = self.made.lock();
             match made.get(collection.name) {
@@ -203,8 +271,8 @@ impl Schema {
         if cell.initialized() {
             return Ok(());
         }
-        let made =
-            cell.get_or_try_init(|| async { make(&self.link, &Shape::of_collection(collection)).await });
+        let shape = Shape::of_collection(collection);
+        let made = cell.get_or_try_init(|| make(&self.link, &shape, patience));
         made.await.copied()
     }
 }

@@ -7,7 +7,7 @@ use credit_core::ports::documents::{CommitError, Write};
 use tokio::time::Instant;
 
 use super::documents::MongoDocuments;
-use super::error::{Failed, is_duplicate, is_passing};
+use super::error::{Failed, is_duplicate};
 use super::kept::{decode, encode, is_of, place_at};
 use super::pause::Backoff;
 use super::refusal::{index_of, place_of, version};
@@ -40,7 +40,7 @@ impl MongoDocuments {
                 Ok(refused) => return self.judge(app, &write, nonce, refused, doubt).await,
                 Err(failed) => failed,
             };
-            let again = matches!(&failed, Failed::Driver(error) if is_passing(error));
+            let again = failed.is_passing();
             let error = failed.write();
             if let StoreError::OutcomeUnknown(why) = &error {
                 doubt = Some(why.clone());
@@ -107,9 +107,12 @@ impl MongoDocuments {
         doubt: Option<String>,
     ) -> Result<(), CommitError> {
         let (collection, id) = place_of(write);
-        if let Some(document) = self.raw(app, collection, id).await?
-            && is_of(&document, nonce)
-        {
+        // After a doubt, what cannot be looked up stays in doubt.
+        let found = match (self.raw(app, collection, id).await, &doubt) {
+            (Err(_), Some(why)) => return Err(StoreError::OutcomeUnknown(why.clone()).into()),
+            (found, _) => found?,
+        };
+        if found.is_some_and(|document| is_of(&document, nonce)) {
             return Ok(());
         }
         if let Some(why) = doubt {

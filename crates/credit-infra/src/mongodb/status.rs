@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 
 use credit_core::Timestamp;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
+use mongodb::options::CreateCollectionOptions;
 
 use super::error::ConnectError;
 use super::gate;
 use super::identity;
+use super::likeness;
 use super::link::Link;
+use super::rights::{CHANGE, Rights};
 use super::schema::Shape;
 use super::{MongoOptions, connected};
 
@@ -46,14 +49,21 @@ pub struct CollectionStatus {
     pub index_bytes: u64,
     /// What `store migrate` would make: the collection, its validator, indexes by name.
     pub missing: Vec<String>,
+    /// What stands in the way, as sentences that say how to mend it: `store migrate` takes nothing away.
+    pub wrong: Vec<String>,
 }
 
 impl MongoStatus {
-    /// Whether there is a store, and nothing is missing of it.
+    /// Whether there is a store, and nothing is missing of it or wrong with it.
     pub fn is_ready(&self) -> bool {
-        self.store_id.is_some() && self.collections.iter().all(|collection| collection.missing.is_empty())
+        let is_whole =
+            |collection: &CollectionStatus| collection.missing.is_empty() && collection.wrong.is_empty();
+        self.store_id.is_some() && self.collections.iter().all(is_whole)
     }
 }
+
+/// More indexes than a collection can have.
+const INDEXES: i32 = 100;
 
 /// Passes the gate and looks.
 pub(super) async fn look(options: &MongoOptions) -> Result<MongoStatus, ConnectError> {
@@ -68,9 +78,18 @@ async fn look_through(link: &Link, options: &MongoOptions) -> Result<MongoStatus
     let identity = identity::found(link, options).await?;
     let there = listed(link, options).await?;
     let modules = options.collections.iter().map(|collection| Shape::of_collection(collection));
+    let shapes: Vec<Shape> = [Shape::journal(), Shape::store()].into_iter().chain(modules).collect();
+    let rights = Rights::ask(link, options).await?;
+    rights.check(&shapes.iter().map(|shape| shape.name.as_str()).collect::<Vec<_>>())?;
     let mut collections = Vec::new();
-    for shape in [Shape::journal(), Shape::store()].into_iter().chain(modules) {
-        collections.push(look_at(link, options, &shape, there.get(&shape.name)).await?);
+    for shape in &shapes {
+        let mut status = look_at(link, options, shape, there.get(&shape.name), server.is_sharded).await?;
+        if status.missing.iter().any(|what| what == VALIDATOR) && !rights.allow(CHANGE, &shape.name) {
+            let mend = "the validator cannot be put in place: the user lacks the right collMod, which the role dbAdmin on \
+                        the database gives";
+            status.wrong.push(mend.to_owned());
+        }
+        collections.push(status);
     }
     Ok(MongoStatus {
         server_version: server.version,
@@ -84,16 +103,21 @@ async fn look_through(link: &Link, options: &MongoOptions) -> Result<MongoStatus
     })
 }
 
+/// How the validator is called among what is missing.
+const VALIDATOR: &str = "the validator";
+
 /// The collections that are there, with their options.
-async fn listed(link: &Link, options: &MongoOptions) -> Result<HashMap<String, Document>, ConnectError> {
+async fn listed(
+    link: &Link,
+    options: &MongoOptions,
+) -> Result<HashMap<String, CreateCollectionOptions>, ConnectError> {
     let database = link.database.clone();
     let call = async move {
         let mut cursor = database.list_collections().await?;
         let mut found = HashMap::new();
         while cursor.advance().await? {
             let specification = cursor.deserialize_current()?;
-            let validator = specification.options.validator.unwrap_or_default();
-            found.insert(specification.name, validator);
+            found.insert(specification.name, specification.options);
         }
         Ok(found)
     };
@@ -104,7 +128,8 @@ async fn look_at(
     link: &Link,
     options: &MongoOptions,
     shape: &Shape,
-    validator: Option<&Document>,
+    there: Option<&CreateCollectionOptions>,
+    is_sharded: bool,
 ) -> Result<CollectionStatus, ConnectError> {
     let mut status = CollectionStatus {
         name: shape.name.clone(),
@@ -112,17 +137,20 @@ async fn look_at(
         bytes: 0,
         index_bytes: 0,
         missing: Vec::new(),
+        wrong: Vec::new(),
     };
-    let Some(validator) = validator else {
+    let Some(there) = there else {
         status.missing.push("the collection".to_owned());
         return Ok(status);
     };
-    if *validator != shape.validator {
-        status.missing.push("the validator".to_owned());
+    if !shape.is_validated_by(there) {
+        status.missing.push(VALIDATOR.to_owned());
     }
+    let (database, name) = (link.database.clone(), shape.name.clone());
     let collection = link.collection(&shape.name);
     let call = async move {
-        let names = collection.list_index_names().await?;
+        let listed = doc! {"listIndexes": name, "cursor": {"batchSize": INDEXES}, "includeBuildUUIDs": true};
+        let indexes = database.run_command(listed).await?;
         let pipeline = vec![doc! {"$collStats": {"storageStats": {}}}];
         let mut cursor = collection.aggregate(pipeline).await?;
         let mut shards = Vec::new();
@@ -130,10 +158,15 @@ async fn look_at(
         while cursor.advance().await? {
             shards.push(Document::try_from(cursor.current())?);
         }
-        Ok((names, shards))
+        Ok((indexes, shards))
     };
-    let (names, shards) = link.call(call).await.map_err(|failed| failed.connect(options))?;
-    status.missing.extend(shape.index_names().filter(|name| !names.iter().any(|there| there == name)));
+    let (indexes, shards) = link.call(call).await.map_err(|failed| failed.connect(options))?;
+    let indexes = indexes.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch"));
+    let indexes: Vec<Document> =
+        indexes.into_iter().flatten().filter_map(Bson::as_document).cloned().collect();
+    let likeness = likeness::compare(shape, &indexes, is_sharded);
+    status.missing.extend(likeness.missing);
+    status.wrong.extend(likeness.wrong);
     for stats in shards.iter().filter_map(|shard| shard.get_document("storageStats").ok()) {
         status.documents += number(stats, "count");
         status.bytes += number(stats, "storageSize");

@@ -16,13 +16,16 @@ use mongodb::options::{ReadConcern, TransactionOptions};
 use tokio::time::Instant;
 
 use super::documents::MongoDocuments;
-use super::error::{Failed, is_duplicate, sentence};
+use super::error::{Failed, code, is_duplicate, sentence};
 use super::kept::{encode, place, place_at};
 use super::link::{Link, durable};
 use super::pause::Backoff;
 use super::puts::put_update;
 use super::refusal::{exists, index_of, place_of, version};
 use super::schema::documents_name;
+
+/// The code of a transaction that the server does not have.
+const NO_SUCH_TRANSACTION: i32 = 251;
 
 /// How a transaction ended without a commit.
 enum Ended {
@@ -144,21 +147,29 @@ impl Transaction<'_> {
             let _ended = session.abort_transaction().await;
             return Err(Ended::Nothing("the deadline passed before the commit".to_owned()));
         }
+        // Why an attempt may have committed: no later one's fault takes that back.
+        let mut doubt: Option<String> = None;
         loop {
             let Err(error) = session.commit_transaction().await else { return Ok(None) };
             if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) {
                 // A commit is idempotent: it may be asked for as often as it takes.
+                let why = doubt.insert(sentence(&error));
                 if !backoff.pause().await {
-                    return Err(Ended::Unknown(sentence(&error)));
+                    return Err(Ended::Unknown(why.clone()));
                 }
-            } else if error.contains_label(TRANSIENT_TRANSACTION_ERROR) {
-                return Ok(Some(error));
-            } else {
-                return match Failed::Driver(error).write() {
-                    StoreError::Unavailable(why) => Err(Ended::Nothing(why)),
-                    StoreError::OutcomeUnknown(why) | StoreError::Corrupt(why) => Err(Ended::Unknown(why)),
-                };
+                continue;
             }
+            let may_run_again = error.contains_label(TRANSIENT_TRANSACTION_ERROR);
+            return match doubt {
+                None if may_run_again => Ok(Some(error)),
+                // A majority knows nothing of it: what was in doubt was not committed, and never will be.
+                Some(_) if may_run_again && code(&error) == Some(NO_SUCH_TRANSACTION) => Ok(Some(error)),
+                Some(why) => Err(Ended::Unknown(why)),
+                None => Err(match Failed::Driver(error).write() {
+                    StoreError::Unavailable(why) => Ended::Nothing(why),
+                    StoreError::OutcomeUnknown(why) | StoreError::Corrupt(why) => Ended::Unknown(why),
+                }),
+            };
         }
     }
 

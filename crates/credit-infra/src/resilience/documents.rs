@@ -10,7 +10,8 @@ use credit_core::ports::documents::{Batch, Collection, CommitError, Document, Do
 use super::guard::Guard;
 use super::operations::Operation;
 
-/// Documents that are asked only while their store is not known to be away, and not for longer than the deadline.
+/// Documents that are asked only while their store is not known to be away, and not for longer than the deadline; the
+/// list of applications is asked for in parts, and the deadline is for each of them.
 pub struct GuardedDocuments {
     inner: Arc<dyn Documents>,
     guard: Arc<Guard>,
@@ -69,6 +70,21 @@ impl Documents for GuardedDocuments {
     }
 
     async fn apps(&self, collection: &'static Collection) -> Result<Vec<AppId>, StoreError> {
-        self.operations.apps.measured(self.guard.read(|| self.inner.apps(collection))).await
+        let mut apps: Vec<AppId> = Vec::new();
+        loop {
+            let part = self.apps_after(collection, apps.last().copied()).await?;
+            if part.is_empty() {
+                return Ok(apps);
+            }
+            apps.extend(part);
+        }
+    }
+
+    async fn apps_after(
+        &self,
+        collection: &'static Collection,
+        after: Option<AppId>,
+    ) -> Result<Vec<AppId>, StoreError> {
+        self.operations.apps.measured(self.guard.read(|| self.inner.apps_after(collection, after))).await
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use credit_core::ports::StoreError;
-use credit_core::ports::journal::{Appended, BookId, Group, Journal, Sequence};
+use credit_core::ports::journal::{Appended, BOOKS_A_PAGE, BookId, Group, Journal, Page, Sequence};
 
 use super::guard::Guard;
 use super::operations::Operation;
@@ -50,7 +50,22 @@ impl Journal for GuardedJournal {
         from: Sequence,
         limit: usize,
     ) -> Result<Vec<(Sequence, Group)>, StoreError> {
-        self.operations.read.measured(self.guard.read(|| self.inner.read(book, from, limit))).await
+        let mut groups = Vec::new();
+        let mut next = from;
+        while groups.len() < limit {
+            let page = self.read_page(book, next, limit - groups.len()).await?;
+            let Some((last, _)) = page.groups.last() else { break };
+            next = last.saturating_add(1);
+            groups.extend(page.groups);
+            if page.is_head {
+                break;
+            }
+        }
+        Ok(groups)
+    }
+
+    async fn read_page(&self, book: BookId, from: Sequence, limit: usize) -> Result<Page, StoreError> {
+        self.operations.read.measured(self.guard.read(|| self.inner.read_page(book, from, limit))).await
     }
 
     async fn read_known(
@@ -59,7 +74,7 @@ impl Journal for GuardedJournal {
         from: Sequence,
         limit: usize,
     ) -> Result<Vec<(Sequence, Group)>, StoreError> {
-        self.guard.read(|| self.inner.read_known(book, from, limit)).await
+        self.operations.read.measured(self.guard.read(|| self.inner.read_known(book, from, limit))).await
     }
 
     async fn head(&self, book: BookId) -> Result<Sequence, StoreError> {
@@ -67,7 +82,18 @@ impl Journal for GuardedJournal {
     }
 
     async fn books(&self) -> Result<Vec<BookId>, StoreError> {
-        self.operations.books.measured(self.guard.read(|| self.inner.books())).await
+        let mut books: Vec<BookId> = Vec::new();
+        loop {
+            let page = self.books_after(books.last().copied(), BOOKS_A_PAGE).await?;
+            if page.is_empty() {
+                return Ok(books);
+            }
+            books.extend(page);
+        }
+    }
+
+    async fn books_after(&self, after: Option<BookId>, limit: usize) -> Result<Vec<BookId>, StoreError> {
+        self.operations.books.measured(self.guard.read(|| self.inner.books_after(after, limit))).await
     }
 
     fn is_shared(&self) -> bool {

@@ -1,5 +1,6 @@
-//! Background jobs on the documents in memory: one at a time, caught up, resumed, stopped.
+//! Background jobs, on the documents in memory and on MongoDB: one at a time, caught up, resumed, stopped.
 
 mod leases;
+mod mongodb;
 mod runs;
 mod world;

@@ -19,7 +19,7 @@ pub(crate) const LEASE: Duration = Duration::from_millis(300);
 
 /// A store that can be cut off from one process.
 pub(crate) struct Wire {
-    store: Arc<MemoryDocuments>,
+    store: Arc<dyn Documents>,
     cut: AtomicBool,
 }
 
@@ -75,8 +75,18 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn on(store: &Arc<MemoryDocuments>, ids: &Arc<CountingIds>, jobs: &[Arc<Diary>]) -> Self {
+        Self::leasing(store.clone(), ids, jobs, LEASE)
+    }
+
+    /// With a lease of its own length: a store over a network takes longer.
+    pub(crate) fn leasing(
+        store: Arc<dyn Documents>,
+        ids: &Arc<CountingIds>,
+        jobs: &[Arc<Diary>],
+        lease: Duration,
+    ) -> Self {
         let clock = Arc::new(TestClock::new());
-        let wire = Arc::new(Wire { store: store.clone(), cut: AtomicBool::new(false) });
+        let wire = Arc::new(Wire { store, cut: AtomicBool::new(false) });
         let mut named: Vec<Arc<dyn Job>> = Vec::new();
         let runner = JobRunner::new(JobRunnerParts {
             documents: wire.clone(),
@@ -84,7 +94,7 @@ impl Process {
             ids: ids.clone(),
             settings: JobRunnerSettings {
                 look_every: Duration::from_millis(10),
-                lease: LEASE,
+                lease,
                 grace: Duration::from_millis(200),
                 ..JobRunnerSettings::default()
             },
@@ -203,10 +213,15 @@ impl Job for Diary {
 }
 
 /// Waits until it is so, a few seconds at most.
-pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, holds: impl AsyncFnMut() -> bool) {
+    until_within(Duration::from_secs(5), what, holds).await;
+}
+
+/// Waits until it is so, for so long at most.
+pub(crate) async fn until_within(limit: Duration, what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !holds().await {
-        assert!(began.elapsed() < Duration::from_secs(5), "it never came to this: {what}");
+        assert!(began.elapsed() < limit, "it never came to this: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

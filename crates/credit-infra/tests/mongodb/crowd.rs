@@ -1,8 +1,11 @@
 //! Many at once, in one process and in several.
 
+use std::collections::BTreeMap;
+
+use credit_core::AppId;
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::{Batch, Key, Query, Write};
-use credit_core::ports::journal::{Appended, Group, Journal};
+use credit_core::ports::journal::{Appended, BookId, Group, Journal};
 use credit_core::testkit::documents_contract::{PLAIN, VIEWS};
 use credit_infra::mongodb::{MongoOptions, MongoStore};
 use credit_infra::testkit::mongod;
@@ -15,9 +18,13 @@ fn group(id: u128) -> Group {
 
 /// As a lane does: behind what is there, again if another was faster. Answers the slot.
 async fn append_somewhere(journal: &dyn Journal, id: u128) -> u64 {
-    let mut slot = journal.head(APP).await.unwrap() + 1;
+    append_to(journal, APP, id).await
+}
+
+async fn append_to(journal: &dyn Journal, book: BookId, id: u128) -> u64 {
+    let mut slot = journal.head(book).await.unwrap() + 1;
     loop {
-        match journal.append(APP, slot, group(id)).await {
+        match journal.append(book, slot, group(id)).await {
             Ok(Appended::Appended) => return slot,
             Ok(Appended::Taken) => slot += 1,
             Err(StoreError::OutcomeUnknown(_)) => {}
@@ -47,6 +54,38 @@ async fn two_hundred_writers_share_four_connections() {
     }
     let all = store.documents().query(APP, Query::new(&PLAIN, None, Key::empty(), 1000)).await.unwrap();
     assert_eq!(all.len(), 600);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_writers_of_books_share_four_connections() {
+    const BOOKS: u128 = 20;
+    let store = MongoStore::connect(MongoOptions { pool: 4, ..options(mongod::shared()) }).await.unwrap();
+    let writers: Vec<_> = (0..200_u128)
+        .map(|number| {
+            let journal = store.journal();
+            tokio::spawn(async move {
+                let book = AppId::from_u128(1 + number % BOOKS);
+                let mut slots = Vec::new();
+                for group in 0..2 {
+                    slots.push((append_to(&*journal, book, number * 10 + group).await, number * 10 + group));
+                }
+                (book, slots)
+            })
+        })
+        .collect();
+    let mut told: BTreeMap<AppId, Vec<(u64, u128)>> = BTreeMap::new();
+    for writer in writers {
+        let (book, slots) = writer.await.unwrap();
+        told.entry(book).or_default().extend(slots);
+    }
+    assert_eq!(store.journal().books().await.unwrap(), told.keys().copied().collect::<Vec<_>>());
+    for (book, mut slots) in told {
+        slots.sort_unstable();
+        let kept = store.journal().read(book, 1, 100).await.unwrap();
+        let kept: Vec<_> = kept.into_iter().map(|(slot, group)| (slot, group.id)).collect();
+        assert_eq!(kept, slots, "{book}");
+        assert_eq!(kept.len(), 20);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

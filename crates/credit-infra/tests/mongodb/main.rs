@@ -2,12 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
+mod books;
+mod check;
 mod contract;
 mod crowd;
+mod differential;
+mod doubt;
 mod failover;
 mod faults;
+mod faulty;
 mod gate;
 mod schema;
+mod table;
 mod transactions;
 
 use credit_core::testkit::TestClock;

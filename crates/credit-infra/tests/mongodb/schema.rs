@@ -1,9 +1,11 @@
 //! Collections, indexes and validators.
 
+use std::time::{Duration, Instant};
+
 use credit_core::ports::documents::{Batch, Collection, Index, Key, Query, Write};
 use credit_core::testkit::documents_contract::PEOPLE;
-use credit_infra::mongodb::MongoStore;
-use credit_infra::testkit::mongod;
+use credit_infra::mongodb::{ConnectError, MongoOptions, MongoStore};
+use credit_infra::testkit::mongod::{self, Mongo, Options};
 use serde_json::json;
 
 use super::{APP, options};
@@ -31,8 +33,7 @@ async fn eight_that_migrate_at_once_make_one_store() {
     let options = options(mongod::shared());
     let racing: Vec<_> = (0..8)
         .map(|number| {
-            let options =
-                credit_infra::mongodb::MongoOptions { new_store_id: 100 + number, ..options.clone() };
+            let options = MongoOptions { new_store_id: 100 + number, ..options.clone() };
             tokio::spawn(async move { MongoStore::migrate(options).await })
         })
         .collect();
@@ -102,4 +103,106 @@ async fn a_page_of_rows_is_read_in_the_order_of_its_index() {
         assert!(plan.contains("IXSCAN") && !plan.contains("COLLSCAN"), "{plan}");
         assert!(!plan.contains("SORT"), "{plan}");
     }
+}
+
+/// A server on which builds of indexes stop where they have begun, until they are let go.
+struct Builds(Mongo);
+
+impl Builds {
+    fn set(&self, mode: &str) {
+        let point = json!("hangAfterInitializingIndexBuild");
+        self.0.command(0, "admin", "configureFailPoint", &point, &json!({"mode": mode})).unwrap();
+    }
+
+    /// How many are under way.
+    fn under_way(&self) -> usize {
+        let builds = json!({"command.createIndexes": "d_grown", "active": true});
+        let running = self.0.command(0, "admin", "currentOp", &json!(1), &builds).unwrap();
+        running["inprog"].as_array().map_or(0, Vec::len)
+    }
+
+    /// Waits until one is.
+    async fn begun(&self) {
+        let limit = Instant::now() + Duration::from_secs(30);
+        while tokio::task::block_in_place(|| self.under_way()) == 0 {
+            assert!(Instant::now() < limit, "no index is built");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+static GROWN: Collection = Collection { name: "grown", indexes: &[Index { name: "by_town", unique: false }] };
+
+/// The same before it had a look-up.
+static PLAIN_GROWN: Collection = Collection { name: "grown", indexes: &[] };
+
+/// A database with documents that an index is missing of.
+async fn without_an_index(mongo: &Mongo) -> MongoOptions {
+    let options = MongoOptions {
+        collections: vec![&PLAIN_GROWN],
+        call_timeout: Duration::from_secs(2),
+        schema_timeout: Duration::from_secs(120),
+        ..options(mongo)
+    };
+    let store = MongoStore::connect(options.clone()).await.unwrap();
+    for number in 0..50 {
+        let id = format!("{number:02}");
+        let write = Write::Insert { collection: &PLAIN_GROWN, id, body: "{}".into(), keys: vec![] };
+        store.documents().commit(APP, Batch::of(write)).await.unwrap();
+    }
+    store.close().await;
+    MongoOptions { collections: vec![&GROWN], ..options }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn indexes_that_are_built_for_longer_than_a_call_may_take_are_waited_for() {
+    let builds = Builds(Mongo::start(Options { in_memory: true, ..Options::one() }));
+    let options = without_an_index(&builds.0).await;
+    builds.set("alwaysOn");
+    let begun = Instant::now();
+    let migrating = tokio::spawn(MongoStore::migrate(options.clone()));
+    builds.begun().await;
+    // Who has less patience is told what is so, and that asking again helps.
+    let hasty = MongoOptions { schema_timeout: Duration::from_secs(1), ..options.clone() };
+    let refused = MongoStore::connect(hasty).await.expect_err("it is not built");
+    let sentence = refused.to_string();
+    assert!(
+        matches!(refused, ConnectError::Building { seconds: 1, .. }) && refused.is_retryable(),
+        "{sentence}"
+    );
+    for part in ["d_grown", &options.database, "not built after 1 s", "goes on", "store migrate"] {
+        assert!(sentence.contains(part), "{part} is not in: {sentence}");
+    }
+    while begun.elapsed() < options.call_timeout + Duration::from_millis(500) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(!migrating.is_finished());
+    builds.set("off");
+    let status = migrating.await.unwrap().unwrap();
+    assert!(status.is_ready(), "{status:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_that_was_broken_off_is_run_again_by_several_and_ends() {
+    let builds = Builds(Mongo::start(Options { in_memory: true, ..Options::one() }));
+    let options = without_an_index(&builds.0).await;
+    builds.set("alwaysOn");
+    // A process of its own, gone in the middle of it.
+    let (own, runtime) = (options.clone(), tokio::runtime::Runtime::new().unwrap());
+    runtime.spawn(MongoStore::migrate(own));
+    builds.begun().await;
+    runtime.shutdown_background();
+    let looked = MongoStore::check(options.clone()).await.unwrap();
+    let missing = ["rows_by_town, which is being built", "several, which is being built"];
+    assert_eq!(looked.collections[2].missing, missing, "{looked:?}");
+
+    let again: Vec<_> = (0..3).map(|_| tokio::spawn(MongoStore::migrate(options.clone()))).collect();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    builds.set("off");
+    for one in again {
+        assert!(one.await.unwrap().unwrap().is_ready());
+    }
+    let documents = MongoStore::connect(options).await.unwrap().documents();
+    let all = documents.query(APP, Query::new(&PLAIN_GROWN, None, Key::empty(), 100)).await.unwrap();
+    assert_eq!(all.len(), 50);
 }

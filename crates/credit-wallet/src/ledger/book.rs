@@ -234,13 +234,15 @@ impl Book {
         let (journal, mut moved) = (&self.parts.journal, false);
         loop {
             let from = self.state.read().head + 1;
-            let groups = if proven {
-                journal.read(self.id, from, READ_GROUPS).await?
+            // What ends at the head need not be looked at again: that would cost a store over a network as much again.
+            let (groups, is_head) = if proven {
+                let page = journal.read_page(self.id, from, READ_GROUPS).await?;
+                (page.groups, page.is_head)
             } else {
-                journal.read_known(self.id, from, READ_GROUPS).await?
+                let groups = journal.read_known(self.id, from, READ_GROUPS).await?;
+                let is_last = groups.len() < READ_GROUPS;
+                (groups, is_last)
             };
-            // Fewer than asked for end at the head: to look again would cost a store over a network as much again.
-            let is_head = groups.len() < READ_GROUPS;
             for (sequence, group) in groups {
                 self.take(sequence, &group.bytes).await?;
                 moved = true;

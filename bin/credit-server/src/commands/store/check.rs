@@ -16,8 +16,9 @@ pub(crate) fn check(settings: &Settings) -> Result<(), Failure> {
         match settings.store {
             Store::Embedded => open_and_close(settings).await.map(|()| Vec::new()),
             Store::Mongodb => {
-                let status = MongoStore::check(mongodb::options(named(settings)?)).await;
-                Ok(missing(&status.map_err(refused)?))
+                let status = MongoStore::check(mongodb::options(named(settings)?)).await.map_err(refused)?;
+                refuse_wrong(&status)?;
+                Ok(of_each(&status, |collection| &collection.missing))
             }
         }
     })??;
@@ -36,7 +37,8 @@ pub(crate) fn migrate(settings: &Settings) -> Result<(), Failure> {
             Store::Mongodb => {
                 let status =
                     MongoStore::migrate(mongodb::options(named(settings)?)).await.map_err(refused)?;
-                match missing(&status).as_slice() {
+                refuse_wrong(&status)?;
+                match of_each(&status, |collection| &collection.missing).as_slice() {
                     [] => Ok(()),
                     still => Err(Failure::new(Exit::Store, anyhow!("still missing: {}", still.join(", ")))),
                 }
@@ -56,9 +58,17 @@ fn refused(error: ConnectError) -> Failure {
     Failure::new(Exit::Store, error)
 }
 
-fn missing(status: &MongoStatus) -> Vec<String> {
+/// What only the operator may mend.
+fn refuse_wrong(status: &MongoStatus) -> Result<(), Failure> {
+    match of_each(status, |collection| &collection.wrong).as_slice() {
+        [] => Ok(()),
+        wrong => Err(Failure::new(Exit::Store, anyhow!("{}", wrong.join("\n")))),
+    }
+}
+
+fn of_each(status: &MongoStatus, what: impl Fn(&CollectionStatus) -> &Vec<String>) -> Vec<String> {
     let of = |collection: &CollectionStatus| {
-        collection.missing.iter().map(|what| format!("{}: {what}", collection.name)).collect::<Vec<_>>()
+        what(collection).iter().map(|what| format!("{}: {what}", collection.name)).collect::<Vec<_>>()
     };
     status.collections.iter().flat_map(of).collect()
 }

@@ -109,6 +109,7 @@ fn tell(told: &MongoStatus, status: &mut Value) {
                 "bytes": collection.bytes,
                 "index_bytes": collection.index_bytes,
                 "missing": collection.missing,
+                "wrong": collection.wrong,
             })
         })
         .collect();
