@@ -31,7 +31,7 @@ use credit_wallet::service::{Auditor, Counter, CounterParts};
 
 use self::adapters::Adapters;
 pub(crate) use self::late::Ports;
-use self::runtime::LedgerRuntime;
+use self::runtime::OwnRuntime;
 use self::shared::Shared;
 use self::store::Keeper;
 pub(crate) use self::store::open_embedded;
@@ -59,7 +59,8 @@ pub(crate) struct Service {
     pub(crate) jobs: Arc<JobRunner>,
     pub(crate) shared: Shared,
     ledger: Arc<Ledger>,
-    runtime: LedgerRuntime,
+    runtime: OwnRuntime,
+    jobs_runtime: OwnRuntime,
 }
 
 impl Service {
@@ -110,7 +111,9 @@ impl Service {
 
     fn over(adapters: Adapters, settings: &Settings) -> Result<Self, Failure> {
         let (clock, ids, documents) = (&adapters.clock, &adapters.ids, &adapters.documents);
-        let runtime = LedgerRuntime::start()?;
+        // Two threads: a lane decides while a projector writes.
+        let runtime = OwnRuntime::start("ledger", 2)?;
+        let jobs_runtime = OwnRuntime::start("jobs", 1)?;
         let shared = Shared::of(settings)?;
         let apps = Arc::new(Apps::new(documents.clone(), clock.clone(), ids.clone()));
         let api_keys = Arc::new(ApiKeys::new(ApiKeysParts {
@@ -194,7 +197,32 @@ impl Service {
             limits: shared.limits(settings.rate_limit),
             body_timeout: settings.server.body_timeout,
         });
-        Ok(Self { manager, door, apps, api_keys, users, auditor, adapters, jobs, shared, ledger, runtime })
+        Ok(Self {
+            manager,
+            door,
+            apps,
+            api_keys,
+            users,
+            auditor,
+            adapters,
+            jobs,
+            shared,
+            ledger,
+            runtime,
+            jobs_runtime,
+        })
+    }
+
+    /// Goes over to an address or credentials of the store that were changed where they come from.
+    pub(crate) async fn renew_store(&self, settings: &Settings) -> Result<bool> {
+        self.adapters.store.renew(settings, &self.runtime.handle()).await
+    }
+
+    /// Begins to run the background jobs, away from whoever answers calls and from the ledger.
+    pub(crate) fn start_jobs(&self) {
+        let is_alone = !self.adapters.journal.is_shared();
+        let _here = self.jobs_runtime.handle().enter();
+        self.jobs.start(is_alone);
     }
 
     /// Whether `user_management` is in the house.
@@ -207,6 +235,7 @@ impl Service {
         // Also where `wallet_module`, which does this too, is left out: users have wallets all the same.
         self.ledger.shut_down().await;
         let closed = self.adapters.store.close().await;
+        self.jobs_runtime.stop();
         self.runtime.stop();
         closed
     }
