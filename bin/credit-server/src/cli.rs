@@ -15,7 +15,7 @@ Exit codes:
   1  failed
   2  the command line is not understood
   3  the configuration has faults; all of them are listed
-  4  the store cannot be opened: in use, not reached, damaged, of a newer version, or not fit for it
+  4  the store cannot be opened: in use, not reached, damaged, of a newer version, or not fit for it; or not closed in time
   5  the ledger is not as it should be (ledger verify)";
 
 const EXAMPLES: &str = "\
