@@ -130,7 +130,8 @@ fn a_wallet_that_has_drifted_is_frozen_and_raised_until_it_is_found_well_again()
         let began = Instant::now();
         while !holds() {
             assert!(began.elapsed() < Duration::from_secs(60), "{what}: {}", job(&admin, "reconciliation"));
-            admin.call("POST", "/v1/jobs/reconciliation/run", &[], None).expect("an answer").expect(202);
+            let asked = admin.call("POST", "/v1/jobs/reconciliation/run", &[], None).expect("an answer");
+            assert_eq!(asked.status, 202, "{}", asked.body);
             std::thread::sleep(Duration::from_millis(200));
         }
     };

@@ -6,6 +6,8 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use credit_infra::testkit::mongod::{Login, Mongo, Options, fresh_database};
 use credit_infra::testkit::redis_server::{RedisOptions, RedisServer};
 use credit_infra::testkit::vault::{FakeVault, ROOT_TOKEN};
@@ -18,6 +20,13 @@ const PATIENCE: Duration = Duration::from_secs(40);
 
 fn login(user: &str) -> Login {
     Login { user: user.to_owned(), password: format!("{user}secret") }
+}
+
+/// A key that differs by its number and looks random.
+fn key(number: u64) -> String {
+    let byte =
+        |index: u64| u8::try_from((number * 7919 + index * index * 31 + index * 97) % 251).expect("small");
+    STANDARD.encode((0..32).map(byte).collect::<Vec<_>>())
 }
 
 /// What a Redis says to a command of one line.
@@ -67,6 +76,7 @@ fn rotated_credentials_of_the_store_and_of_redis_take_effect_under_load_and_refu
     };
     vault.put("credit", &secret("first", "first"));
     let address = vault.url();
+    let keys = [1, 2, 3, 4].map(key);
     let server = Server::start(&[
         ("CREDIT_STORE__BACKEND", "mongodb"),
         ("CREDIT_STORE__MONGODB__DATABASE", &database),
@@ -76,6 +86,10 @@ fn rotated_credentials_of_the_store_and_of_redis_take_effect_under_load_and_refu
         ("CREDIT_SECRETS__VAULT__ADDRESS", &address),
         ("CREDIT_SECRETS__VAULT__TOKEN", ROOT_TOKEN),
         ("CREDIT_SECRETS__REFRESH", "1s"),
+        ("CREDIT_AUTH__TOKEN_KEYS", &keys[0]),
+        ("CREDIT_ENCRYPTION__KEYS", &keys[1]),
+        ("CREDIT_ENCRYPTION__INDEX_KEYS", &keys[2]),
+        ("CREDIT_ENCRYPTION__CURSOR_KEY", &keys[3]),
     ])
     .expect("a server");
     let (admin, app) = (server.admin(), server.app());

@@ -8,6 +8,8 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use credit_core::Clock;
+use credit_infra::clock::SystemClock;
 use credit_tests::client::{Answer, Client};
 use credit_tests::people::{PASSWORD, log_in, newcomer, refresh, unknown};
 use credit_tests::server::{Server, binary};
@@ -125,20 +127,15 @@ fn job(admin: &Client) -> Value {
     all.into_iter().find(|job| job["name"] == "key_reencryption").unwrap_or_default()
 }
 
-/// Waits until a run that began since the last one that is known has gone through everything, and makes nothing due.
-fn reencrypted_since(server: &Server, admin: &Client, before: &Value) {
-    wait("the re-encryption ends", server, || {
-        let run = job(admin)["last_run"].clone();
-        run["started_at"] != *before && run["outcome"] == "succeeded"
-    });
-}
-
 /// Makes the re-encryption due and waits until one more run has ended well.
 fn one_more_run(server: &Server, admin: &Client) {
     let before = job(admin)["last_run"]["started_at"].clone();
     let due = admin.call("POST", "/v1/jobs/key_reencryption/run", &[], None).expect("an answer");
     assert!(due.status < 300, "{}", due.body);
-    reencrypted_since(server, admin, &before);
+    wait("the re-encryption ends", server, || {
+        let run = job(admin)["last_run"].clone();
+        run["started_at"] != before && run["outcome"] == "succeeded"
+    });
 }
 
 /// Waits until a re-encryption is under way. False if it was quicker than one looks.
@@ -207,6 +204,7 @@ fn rotating_every_key_under_load_and_killing_it_half_way_refuses_nobody_and_leav
                 let was_hit = is_under_way(&admin, &last);
                 std::thread::sleep(Duration::from_millis(round % 4 * 5));
                 hits += u64::from(was_hit && !job(&admin)["running_since"].is_null());
+                let restarted = SystemClock::new().now().to_string();
                 {
                     let _killing = work.killing.write();
                     server.kill_and_restart().expect("it starts again");
@@ -215,11 +213,10 @@ fn rotating_every_key_under_load_and_killing_it_half_way_refuses_nobody_and_leav
                 assert_eq!(nobody.with_token(&old_token).get("/v1/auth/me").status, 200);
                 // Nobody tells it: what was killed half way is done again by itself.
                 let admin = server.admin();
-                let after = job(&admin)["last_run"].clone();
-                if after["outcome"] != "succeeded" || after["started_at"] == last {
-                    reencrypted_since(&server, &admin, &after["started_at"]);
-                }
-                wait("nothing runs", &server, || job(&admin)["running_since"].is_null());
+                wait("the re-encryption is made again", &server, || {
+                    let run = job(&admin)["last_run"].clone();
+                    run["outcome"] == "succeeded" && run["started_at"].as_str() > Some(restarted.as_str())
+                });
                 refresh_token = refresh(&nobody, &refresh_token).expect(200).text("refresh_token");
                 done(server.folder(), &["keys", "retire", "--force"]);
                 wait("the old keys are gone", &server, || token_keys(&nobody) == 1);

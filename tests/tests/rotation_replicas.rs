@@ -101,7 +101,7 @@ fn while_keys_are_rotated_each_process_knows_what_the_other_makes() {
                 }
             });
         }
-        let rotated = std::panic::catch_unwind(|| {
+        let rotated = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             for (name, _, number) in SETS {
                 write(folder.path(), name, &[number + 1, number]);
             }
@@ -116,7 +116,7 @@ fn while_keys_are_rotated_each_process_knows_what_the_other_makes() {
                 assert!(Instant::now() < until, "nobody goes on\n{}", one.log());
                 std::thread::sleep(Duration::from_millis(50));
             }
-        });
+        }));
         stop.store(true, Ordering::Relaxed);
         if let Err(panic) = rotated {
             std::panic::resume_unwind(panic);
