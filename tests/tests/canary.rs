@@ -293,7 +293,7 @@ fn drive(
     ] {
         canaries.add(what, secret);
     }
-    for (what, secret) in secrets {
+    for (what, secret) in secrets.iter().copied() {
         canaries.add(what, secret);
     }
     for number in 1..=4 {
