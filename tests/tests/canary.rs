@@ -5,6 +5,9 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
+use credit_infra::testkit::mongod::{Login, Mongo, Options, fresh_database};
+use credit_infra::testkit::redis_server::{RedisOptions, RedisServer};
+use credit_infra::testkit::vault::{FakeVault, ROLE_ID, SECRET_ID};
 use credit_tests::client::{Answer, Client};
 use credit_tests::people::{delete, log_in, patch, post_empty, refresh, sign_up, with_method};
 use credit_tests::server::Server;
@@ -21,6 +24,8 @@ const ADMIN_EMAIL: &str = "canary-admin@example.com";
 const PROFILE: &str = "canary-profile-31d2";
 const WRONG_TOKEN: &str = "canary.wrong.token-d00d";
 const WRONG_KEY: &str = "ck_canarywrongkeycanarywrongkeycanarywrongkeyx1";
+const MONGODB_PASSWORD: &str = "canarymongodbpassword4c";
+const REDIS_PASSWORD: &str = "canaryredispassword8e";
 const WRONG_REFRESH: &str = "rt_canary-wrong-refresh-e441";
 
 /// Everything that must be seen by nobody but its owner.
@@ -201,8 +206,61 @@ fn files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
 
 #[test]
 fn no_secret_and_no_address_is_in_a_log_a_metric_a_refusal_or_a_file_of_the_store() {
-    let keys: Vec<String> = (1..=4).map(|number| STANDARD.encode(key(number))).collect();
+    drive(&[], &[], |_| {});
+}
+
+/// The same where the secrets are Vault's, the store is MongoDB and limits are on Redis, each with a password.
+#[test]
+fn neither_are_the_passwords_of_mongodb_redis_and_vault() {
+    let login = |user: &str, password: &str| Login { user: user.to_owned(), password: password.to_owned() };
+    let mongo = Mongo::start(Options { login: Some(login("root", MONGODB_PASSWORD)), ..Options::one() });
+    let redis = RedisServer::start(RedisOptions {
+        password: Some(REDIS_PASSWORD.to_owned()),
+        ..RedisOptions::default()
+    });
+    let (database, vault) = (fresh_database(), FakeVault::up());
+    vault.put(
+        "credit",
+        &json!({
+            "store.mongodb.uri": mongo.uri(),
+            "cache.redis.url": format!("redis://:{REDIS_PASSWORD}@{}", redis.address()),
+        }),
+    );
+    let address = vault.url();
     let settings = [
+        ("CREDIT_STORE__BACKEND", "mongodb"),
+        ("CREDIT_STORE__MONGODB__DATABASE", database.as_str()),
+        ("CREDIT_CACHE__BACKEND", "redis"),
+        ("CREDIT_SECRETS__BACKEND", "vault"),
+        ("CREDIT_SECRETS__VAULT__ADDRESS", &address),
+        ("CREDIT_SECRETS__VAULT__AUTH", "approle"),
+        ("CREDIT_SECRETS__VAULT__ROLE_ID", ROLE_ID),
+        ("CREDIT_SECRETS__VAULT__SECRET_ID", SECRET_ID),
+        ("CREDIT_SECRETS__REFRESH", "1s"),
+    ];
+    let secrets = [
+        ("the password of MongoDB", MONGODB_PASSWORD),
+        ("the password of Redis", REDIS_PASSWORD),
+        ("the secret id of Vault", SECRET_ID),
+    ];
+    drive(&settings, &secrets, |canaries| {
+        // Files of the server are compressed; this is what is in them.
+        let rows = mongo.everything(&database);
+        assert!(rows.len() > 20, "{}", rows.len());
+        for (collection, row) in rows {
+            canaries.absent(&collection, row.to_string().as_bytes());
+        }
+    });
+}
+
+/// Drives them through everything on a server with these settings and secrets too, and looks for them; last in the store.
+fn drive(
+    more: &[(&str, &str)],
+    secrets: &[(&'static str, &str)],
+    look_into_the_store: impl FnOnce(&Canaries),
+) {
+    let keys: Vec<String> = (1..=4).map(|number| STANDARD.encode(key(number))).collect();
+    let mut settings = vec![
         ("CREDIT_LOG__LEVEL", "debug"),
         ("CREDIT_AUTH__TOKEN_KEYS", keys[0].as_str()),
         ("CREDIT_ENCRYPTION__KEYS", &keys[1]),
@@ -216,6 +274,7 @@ fn no_secret_and_no_address_is_in_a_log_a_metric_a_refusal_or_a_file_of_the_stor
         ("CREDIT_AUTH__PASSWORD__MEMORY", "64"),
         ("CREDIT_AUTH__PASSWORD__ITERATIONS", "1"),
     ];
+    settings.extend_from_slice(more);
     let mut server = Server::start(&settings).expect("a server");
     let mut canaries = Canaries::default();
     for (what, secret) in [
@@ -232,6 +291,9 @@ fn no_secret_and_no_address_is_in_a_log_a_metric_a_refusal_or_a_file_of_the_stor
         ("a wrong refresh token", WRONG_REFRESH),
         ("the API key of the start", server.api_key()),
     ] {
+        canaries.add(what, secret);
+    }
+    for (what, secret) in secrets.iter().copied() {
         canaries.add(what, secret);
     }
     for number in 1..=4 {
@@ -254,18 +316,22 @@ fn no_secret_and_no_address_is_in_a_log_a_metric_a_refusal_or_a_file_of_the_stor
     canaries.absent("the metrics", metrics.body.as_bytes());
     assert_eq!(server.terminate().expect("it ends"), Some(0));
     let log = server.log();
+    assert!(log.contains("\"level\":\"DEBUG\""), "the log is not at level debug");
+    let (told, shown): (Vec<&str>, Vec<&str>) = log.lines().partition(|line| line.starts_with('{'));
+    canaries.absent("the log", told.join("\n").as_bytes());
     // What the program tells a person who tries it, on the standard output, ends with the call that it shows.
-    let told = log.lines().filter(|line| line.starts_with('{')).collect::<Vec<_>>().join("\n");
-    assert!(told.contains("\"level\":\"DEBUG\""), "the log is not at level debug");
-    canaries.absent("the log", told.as_bytes());
+    let mut shown = canaries.in_bytes(shown.join("\n").as_bytes());
+    shown.retain(|what| *what != "the API key of the start");
+    assert!(shown.is_empty(), "what is printed beside the log holds {shown:?}");
 
     let mut all = Vec::new();
     files(server.folder(), &mut all);
-    assert!(all.len() >= 2, "{all:?}");
+    assert!(!more.is_empty() || all.len() >= 2, "{all:?}");
     for number in 1..=4 {
         canaries.add("raw key", &URL_SAFE_NO_PAD.encode(key(number)));
     }
     for file in all {
         canaries.absent(&file.display().to_string(), &std::fs::read(&file).expect("readable"));
     }
+    look_into_the_store(&canaries);
 }

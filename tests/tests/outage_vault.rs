@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 
 const BACK_WITHIN: Duration = Duration::from_secs(10);
 
+const BREAKER: &str = "credit_breaker_state{dependency=\"vault\"}";
+
 /// A key that differs by its number and looks random.
 fn key(number: u64) -> String {
     let byte =
@@ -173,8 +175,9 @@ fn whatever_becomes_of_it_later_the_house_works_on_with_the_keys_it_has_and_says
         }
         within(BACK_WITHIN, sentence, &server, || {
             let (status, said) = vault_of(&admin);
-            status == "degraded" && said.contains(sentence)
+            status == "degraded" && said.contains(sentence) && said.contains(r#""breaker":"open""#)
         });
+        assert_eq!(metric(&metrics, BREAKER), Some(2.0));
         assert_eq!(server.nobody().get("/health/live").status, 200);
         assert_eq!(server.nobody().get("/health/ready").status, 200, "{mood:?}");
         assert_eq!(metric(&metrics, "credit_vault_up"), Some(0.0));
@@ -190,6 +193,8 @@ fn whatever_becomes_of_it_later_the_house_works_on_with_the_keys_it_has_and_says
         }
         within(BACK_WITHIN, "it heals", &server, healthy);
         within(BACK_WITHIN, "the metric heals", &server, || metric(&metrics, "credit_vault_up") == Some(1.0));
+        assert_eq!(metric(&metrics, BREAKER), Some(0.0));
+        assert!(vault_of(&admin).1.contains(r#""breaker":"closed""#));
     }
     audit(&admin);
 }

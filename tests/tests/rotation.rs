@@ -8,6 +8,8 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use credit_core::Clock;
+use credit_infra::clock::SystemClock;
 use credit_tests::client::{Answer, Client};
 use credit_tests::people::{PASSWORD, log_in, newcomer, refresh, unknown};
 use credit_tests::server::{Server, binary};
@@ -125,12 +127,6 @@ fn job(admin: &Client) -> Value {
     all.into_iter().find(|job| job["name"] == "key_reencryption").unwrap_or_default()
 }
 
-/// Waits until a run that began since has gone through everything: the first one that ends may have begun before.
-fn reencrypt(server: &Server, admin: &Client) {
-    one_more_run(server, admin);
-    one_more_run(server, admin);
-}
-
 /// Makes the re-encryption due and waits until one more run has ended well.
 fn one_more_run(server: &Server, admin: &Client) {
     let before = job(admin)["last_run"]["started_at"].clone();
@@ -140,6 +136,21 @@ fn one_more_run(server: &Server, admin: &Client) {
         let run = job(admin)["last_run"].clone();
         run["started_at"] != before && run["outcome"] == "succeeded"
     });
+}
+
+/// Waits until a re-encryption is under way. False if it was quicker than one looks.
+fn is_under_way(admin: &Client, before: &Value) -> bool {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let job = job(admin);
+        if !job["running_since"].is_null() {
+            return true;
+        }
+        let is_over = job["last_run"]["started_at"] != *before;
+        if is_over || Instant::now() > until {
+            return false;
+        }
+    }
 }
 
 /// The ids of the keys in front of sealed texts in files: a Fernet token begins with its version, 0x80.
@@ -175,6 +186,7 @@ fn rotating_every_key_under_load_and_killing_it_half_way_refuses_nobody_and_leav
     let asked =
         std::env::var_os("CREDIT_TEST_ROTATIONS").and_then(|rounds| rounds.into_string().ok()?.parse().ok());
     let rounds = asked.unwrap_or(ROUNDS);
+    let mut hits = 0;
 
     std::thread::scope(|scope| {
         for worker in 0..WORKERS {
@@ -183,25 +195,35 @@ fn rotating_every_key_under_load_and_killing_it_half_way_refuses_nobody_and_leav
         }
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             for round in 0..rounds {
+                let admin = server.admin();
+                let last = job(&admin)["last_run"]["started_at"].clone();
                 let old_token = log_in(&nobody, &person.username, PASSWORD).expect(200).text("access_token");
                 done(server.folder(), &["keys", "rotate"]);
                 wait("the new keys are taken up", &server, || token_keys(&nobody) == 2);
-                // It has begun by itself; at another moment each time.
-                std::thread::sleep(Duration::from_millis(round * 40));
+                // It begins by itself, and is killed at another moment each time.
+                let was_hit = is_under_way(&admin, &last);
+                std::thread::sleep(Duration::from_millis(round % 4 * 5));
+                hits += u64::from(was_hit && !job(&admin)["running_since"].is_null());
+                let restarted = SystemClock::new().now().to_string();
                 {
                     let _killing = work.killing.write();
                     server.kill_and_restart().expect("it starts again");
                     work.kills.fetch_add(1, Ordering::SeqCst);
                 }
                 assert_eq!(nobody.with_token(&old_token).get("/v1/auth/me").status, 200);
-                reencrypt(&server, &server.admin());
+                // Nobody tells it: what was killed half way is done again by itself.
+                let admin = server.admin();
+                wait("the re-encryption is made again", &server, || {
+                    let run = job(&admin)["last_run"].clone();
+                    run["outcome"] == "succeeded" && run["started_at"].as_str() > Some(restarted.as_str())
+                });
                 refresh_token = refresh(&nobody, &refresh_token).expect(200).text("refresh_token");
-                done(server.folder(), &["keys", "retire"]);
+                done(server.folder(), &["keys", "retire", "--force"]);
                 wait("the old keys are gone", &server, || token_keys(&nobody) == 1);
                 unknown(&nobody.with_token(&old_token).get("/v1/auth/me"));
             }
             // What only an index key that is gone could find is tidied away with the next look.
-            reencrypt(&server, &server.admin());
+            one_more_run(&server, &server.admin());
         }));
         work.stop.store(true, Ordering::Relaxed);
         if let Err(panic) = outcome {
@@ -209,6 +231,7 @@ fn rotating_every_key_under_load_and_killing_it_half_way_refuses_nobody_and_leav
         }
     });
 
+    assert!(hits * 2 >= rounds, "only {hits} of {rounds} kills hit a re-encryption that was under way");
     assert!(work.answered.load(Ordering::Relaxed) > 50, "the load was too small to tell");
     for one in &known {
         assert_eq!(app.get(&format!("/v1/users/{}", one.id)).expect(200).text("email"), one.email);
@@ -239,7 +262,11 @@ fn a_key_that_is_gone_before_its_time_is_told_and_nothing_is_lost() {
     let secrets = server.folder().join("dev-secrets.json");
     let before = std::fs::read(&secrets).expect("there");
     done(server.folder(), &["keys", "rotate", "--set", "encryption"]);
-    done(server.folder(), &["keys", "retire", "--set", "encryption"]);
+    let needed = program(server.folder(), &["keys", "retire", "--set", "encryption"]);
+    assert_eq!(needed.status.code(), Some(1));
+    let why = String::from_utf8_lossy(&needed.stderr).into_owned();
+    assert!(why.contains("no key was taken away") && why.contains("keys reencrypt"), "{why}");
+    done(server.folder(), &["keys", "retire", "--set", "encryption", "--force"]);
     let refused = program(server.folder(), &["keys", "reencrypt"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("not among encryption.keys"));
@@ -248,4 +275,19 @@ fn a_key_that_is_gone_before_its_time_is_told_and_nothing_is_lost() {
     assert_eq!(done(server.folder(), &["keys", "reencrypt"])["unreadable"], 0);
     server.start_again().expect("it starts");
     assert_eq!(log_in(&server.nobody(), &person.email, PASSWORD).status, 200);
+}
+
+#[test]
+fn a_key_is_not_taken_away_while_nobody_can_see_whether_it_is_needed() {
+    let mut server = Server::start(&[]).expect("a server");
+    done(server.folder(), &["keys", "rotate", "--set", "encryption"]);
+    let secrets = std::fs::read(server.folder().join("dev-secrets.json")).expect("there");
+    let busy = program(server.folder(), &["keys", "retire", "--set", "encryption"]);
+    assert!(!busy.status.success());
+    assert!(String::from_utf8_lossy(&busy.stderr).contains("no key was taken away"));
+    assert_eq!(std::fs::read(server.folder().join("dev-secrets.json")).expect("there"), secrets);
+    assert_eq!(server.terminate().expect("it ends"), Some(0));
+    assert_eq!(done(server.folder(), &["keys", "reencrypt"])["unreadable"], 0);
+    done(server.folder(), &["keys", "retire", "--set", "encryption"]);
+    assert_ne!(std::fs::read(server.folder().join("dev-secrets.json")).expect("there"), secrets);
 }

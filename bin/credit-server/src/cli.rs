@@ -15,7 +15,7 @@ Exit codes:
   1  failed
   2  the command line is not understood
   3  the configuration has faults; all of them are listed
-  4  the store cannot be opened: in use, not reached, damaged, of a newer version, or not fit for it
+  4  the store cannot be opened: in use, not reached, damaged, of a newer version, or not fit for it; or not closed in time
   5  the ledger is not as it should be (ledger verify)";
 
 const EXAMPLES: &str = "\
@@ -273,14 +273,24 @@ pub(crate) enum KeysCommand {
     Rotate(KeysSets),
     /// Take every key of a set away but the newest; what is still under those cannot be opened or found any more
     #[command(after_help = "Examples:\n  credit-server keys retire --set encryption\n\n\
-        First see with `keys status`, or from the job key_reencryption, that nothing is stale. Sign with a new token key\n\
+        It is refused while users or API keys are still under another key, which it sees in the store; an embedded one \
+        must not be in use. Sign with a new token key\n\
         for auth.access_ttl before the old one goes, or users log in again; the same with index keys and\n\
         auth.refresh_ttl.")]
-    Retire(KeysSets),
+    Retire(RetiredSets),
     /// Bring everything that is sealed or found by a key under the newest ones; a running service does it by itself
     #[command(after_help = "Examples:\n  credit-server keys reencrypt\n\n\
         It can be broken off at any moment and goes on where it was.")]
     Reencrypt,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetiredSets {
+    #[command(flatten)]
+    pub(crate) sets: KeysSets,
+    /// Whatever is still under those keys, and without looking: it is lost
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]

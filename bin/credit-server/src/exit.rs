@@ -29,6 +29,11 @@ impl Failure {
         Self { exit, error: error.into() }
     }
 
+    /// The same, and before it what follows from it.
+    pub(crate) fn context(self, what: &'static str) -> Self {
+        Self { error: self.error.context(what), ..self }
+    }
+
     /// The error and its causes; a cause that was told already is not told again.
     fn sentence(&self) -> String {
         self.error.chain().fold(String::new(), |told, cause| match cause.to_string() {

@@ -24,6 +24,13 @@ struct Asked {
     source: VaultSource,
 }
 
+/// What became of reading the secrets again.
+struct Taken {
+    keys_are_new: bool,
+    /// What could not be taken up beside the keys.
+    troubles: Vec<anyhow::Error>,
+}
+
 /// Between two attempts while something is wrong, if it is not shorter anyhow.
 const SOON: Duration = Duration::from_secs(3);
 
@@ -44,28 +51,30 @@ impl KeyWatch {
 
     /// Reads them again and again, for ever. What cannot be read or used changes nothing.
     pub(crate) async fn keep_fresh(mut self, pause: Duration) {
+        // A process that was to make it due may have gone away before it did.
+        if self.service.adapters.keys.is_rotating() {
+            self.start_reencryption().await;
+        }
         let mut complaint = String::new();
         loop {
             self.rest(if complaint.is_empty() { pause } else { pause.min(SOON) }).await;
-            match self.refresh().await {
-                Ok(is_new) => {
-                    if is_new {
-                        tracing::info!("the keys were replaced: they were changed where they come from");
-                        self.start_reencryption().await;
-                    }
-                    if !complaint.is_empty() {
-                        tracing::info!("the secrets can be read again");
-                    }
-                    complaint.clear();
-                }
-                Err(error) => {
-                    let error = format!("{error:#}");
-                    if error != complaint {
-                        tracing::error!(error, "the secrets cannot be read again; the last good ones stay");
-                        complaint = error;
-                    }
-                }
+            let (is_new, troubles) = match self.refresh().await {
+                Ok(Taken { keys_are_new, troubles }) => (keys_are_new, troubles),
+                Err(error) => (false, vec![error]),
+            };
+            if is_new {
+                tracing::info!("the keys were replaced: they were changed where they come from");
+                self.start_reencryption().await;
             }
+            let troubles: Vec<String> = troubles.iter().map(|error| format!("{error:#}")).collect();
+            let now = troubles.join("; ");
+            if !now.is_empty() && now != complaint {
+                tracing::error!(error = now, "the secrets cannot be read again; the last good ones stay");
+            }
+            if now.is_empty() && !complaint.is_empty() {
+                tracing::info!("the secrets can be read again");
+            }
+            complaint = now;
         }
     }
 
@@ -87,16 +96,19 @@ impl KeyWatch {
         }
     }
 
-    async fn refresh(&mut self) -> Result<bool> {
+    async fn refresh(&mut self) -> Result<Taken> {
         let vault_secret = self.ask_vault().await?;
         let taken = self.take_up(vault_secret).await;
+        // Of Redis and of the store their own health tells.
         if let (Err(error), Some(asked)) = (&taken, &self.vault) {
             asked.vault.reject(format!("{error:#}"));
         }
         taken
     }
 
-    async fn take_up(&self, vault_secret: Option<VaultSecret>) -> Result<bool> {
+    /// Keys, store and Redis each for themselves: what is wrong with one keeps none of the others waiting. It fails if
+    /// the keys cannot be used.
+    async fn take_up(&self, vault_secret: Option<VaultSecret>) -> Result<Taken> {
         let sources = self.sources.clone();
         let read = tokio::task::spawn_blocking(move || {
             let settings = match vault_secret {
@@ -107,11 +119,25 @@ impl KeyWatch {
             Ok::<_, anyhow::Error>((settings, secrets))
         });
         let (settings, secrets) = read.await.context("reading broke off")??;
-        if self.service.shared.renew(&settings)? {
-            tracing::info!("Redis is reached in another way: its address or credentials were changed");
+        let keys = self.service.adapters.keys.renew(secrets);
+        let mut troubles = Vec::new();
+        match self.service.renew_store(&settings).await {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::info!("the store is reached in another way: its address or credentials were changed")
+            }
+            Err(error) => troubles.push(error),
         }
-        self.service.adapters.keys.renew(secrets)
+        match self.service.shared.renew(&settings) {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::info!("Redis is reached in another way: its address or credentials were changed")
+            }
+            Err(error) => troubles.push(error.context("cache.redis")),
+        }
+        Ok(Taken { keys_are_new: keys?, troubles })
     }
+
     /// What Vault gives now. Its address and the proof may have been changed as well: it is asked as they say now.
     async fn ask_vault(&mut self) -> Result<Option<VaultSecret>> {
         let Some(asked) = &mut self.vault else { return Ok(None) };

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use credit_api::RenderMetrics;
 use credit_api::ports::{Profiles, Traces};
 use credit_infra::traces::{TraceSettings, Tracing};
@@ -33,6 +33,9 @@ const BLOCKING_THREADS: usize = 4;
 
 /// Between two attempts to make the first admin while the store is away.
 const FIRST_START_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long draining the ledger and closing the store may take after a second signal.
+const HURRY: Duration = Duration::from_secs(5);
 
 /// Serves until a signal to stop.
 pub(crate) fn run(sources: Sources) -> Result<(), Failure> {
@@ -131,9 +134,13 @@ async fn serve(
         () = signals.next() => Ok(()),
     };
     tracing::info!("stopping");
-    stop(&api, &scrapes, &service, &mut signals, settings.server.drain_delay).await;
-    tracing::info!("stopped");
-    ended
+    let stopped = stop(&api, &scrapes, &service, &mut signals, &settings.server).await;
+    match &stopped {
+        Ok(()) => tracing::info!("stopped"),
+        Err(error) => tracing::error!(error = format!("{error:#}"), "it did not stop cleanly"),
+    }
+    ended?;
+    stopped.map_err(|error| Failure::new(Exit::Store, error))
 }
 
 /// Reaches the store, initialises the modules, makes who and what a first start needs, and says where to go. It fails if
@@ -155,7 +162,7 @@ async fn get_ready(
     let credentials = first_credentials(settings, service, &base_url, ahead).await;
     service.manager.finish_preparing();
     // Only now: all of them are due at a first start, and nobody should wait for them to be ready.
-    service.jobs.start(!service.adapters.journal.is_shared());
+    service.start_jobs();
     tracing::info!(
         api = base_url,
         metrics = format!("{}/metrics", address::base_url(metrics, false)),
@@ -257,28 +264,47 @@ fn start(server: actix_web::dev::Server) -> ServerHandle {
     handle
 }
 
-/// Not ready any more, and answering as ever while load balancers notice; no new connections, and idle ones are closed; what is in flight finishes, unless a second signal
-/// or the timeout comes first; the modules stop, which drains the ledger; the store is closed.
+/// Not ready any more, and answering as ever while load balancers notice; no new connections, and idle ones are closed;
+/// what is in flight finishes, unless a second signal or the timeout comes first; the modules stop, which drains the
+/// ledger; the store is closed. That takes as long again at most, and with a second signal [`HURRY`]: a store that does not
+/// answer keeps nobody for ever, and it fails then.
 async fn stop(
     api: &ServerHandle,
     scrapes: &ServerHandle,
     service: &Service,
     signals: &mut Signals,
-    drain_delay: Duration,
-) {
+    server: &Server,
+) -> Result<()> {
     service.manager.start_draining();
-    tokio::select! {
-        () = async { tokio::time::sleep(drain_delay).await; api.stop(true).await } => {}
-        () = signals.next() => tracing::warn!("in a hurry: calls in flight are left without an answer"),
-    }
-    service.jobs.stop().await;
-    // What calls in flight have handed to the ledger is kept all the same.
-    service.manager.shut_down().await;
-    if let Err(error) = service.close().await {
-        tracing::error!(error = format!("{error:#}"), "it did not stop cleanly");
-    }
+    let is_hurried = tokio::select! {
+        () = async { tokio::time::sleep(server.drain_delay).await; api.stop(true).await } => false,
+        () = signals.next() => {
+            tracing::warn!("in a hurry: calls in flight are left without an answer");
+            true
+        }
+    };
+    let rest = async {
+        service.jobs.stop().await;
+        // What calls in flight have handed to the ledger is kept all the same.
+        service.manager.shut_down().await;
+        service.close().await
+    };
+    let hurry = async {
+        if !is_hurried {
+            signals.next().await;
+            tracing::warn!("in a hurry: what the ledger and the jobs have not finished is left");
+        }
+        tokio::time::sleep(HURRY).await;
+    };
+    let patience = server.shutdown_timeout.max(HURRY);
+    let closed = tokio::select! {
+        closed = rest => closed,
+        () = hurry => Err(anyhow!("the ledger was not drained and the store not closed within {HURRY:?} of the second signal")),
+        () = tokio::time::sleep(patience) => Err(anyhow!("the ledger was not drained and the store not closed within {patience:?}")),
+    };
     // Nobody waits for it: the process ends now.
     drop(scrapes.stop(false));
+    closed
 }
 
 /// The first address of the host that can be listened on.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use credit_infra::testkit::mongod::{Mongo, Options, fresh_database};
 use credit_infra::testkit::proxy::Mode;
+use credit_tests::story::{purchase, register};
+use serde_json::json;
 
 use super::load::{Expected, World};
 use super::program::Program;
@@ -97,4 +99,53 @@ fn one_that_is_slow_by_two_seconds_answers_or_turns_away_in_time() {
         },
     );
     world.is_healthy();
+}
+
+/// A program that has spent, on a store that is stopped, with a spend under way.
+fn stopped_half_way(mongo: &Mongo, timeout: &str) -> (Program, std::thread::JoinHandle<()>) {
+    let program = Program::start(&[
+        ("CREDIT_STORE__BACKEND", "mongodb"),
+        ("CREDIT_STORE__MONGODB__URI", &mongo.uri()),
+        ("CREDIT_STORE__MONGODB__DATABASE", &fresh_database()),
+        ("CREDIT_SERVER__SHUTDOWN_TIMEOUT", timeout),
+    ]);
+    program.wait_for("/health/ready", 200, STARTED_WITHIN);
+    let app = program.app();
+    let owner = register(&app);
+    purchase(&app, &owner.wallet, 100);
+    mongo.pause(0);
+    let under_way = std::thread::spawn(move || {
+        let spend = json!({"type": "spend", "wallet_id": owner.wallet, "amount": 1});
+        let key = [("idempotency-key", "under-way")];
+        // It is cut off, refused or unknown; nothing can be said of it but that it is no success.
+        let answer = app.call("POST", "/v1/transactions", &key, Some(&spend));
+        assert!(answer.is_err() || answer.is_ok_and(|answer| answer.status == 503));
+    });
+    std::thread::sleep(Duration::from_millis(500));
+    (program, under_way)
+}
+
+#[test]
+fn a_program_whose_store_does_not_answer_ends_in_a_definite_time_and_says_that_it_did_not_end_well() {
+    let mongo = Mongo::start(Options::one());
+    let (mut program, under_way) = stopped_half_way(&mongo, "6s");
+    program.terminate();
+    let status = program.wait(Duration::from_secs(30));
+    assert_eq!(status.code(), Some(4), "{}", program.log());
+    assert!(program.log().contains("it did not stop cleanly"), "{}", program.log());
+    mongo.resume(0);
+    under_way.join().expect("no success");
+}
+
+#[test]
+fn a_second_signal_hurries_the_ledger_as_well() {
+    let mongo = Mongo::start(Options::one());
+    let (mut program, under_way) = stopped_half_way(&mongo, "10m");
+    program.terminate();
+    std::thread::sleep(Duration::from_millis(300));
+    program.terminate();
+    let status = program.wait(Duration::from_secs(20));
+    assert_eq!(status.code(), Some(4), "{}", program.log());
+    mongo.resume(0);
+    under_way.join().expect("no success");
 }

@@ -144,6 +144,12 @@ impl Program {
         }
     }
 
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
+        assert!(sent.expect("kill is there").success());
+    }
+
     /// `kill -9`; gives the directory back.
     pub(crate) fn kill(mut self) -> TempDir {
         self.end();

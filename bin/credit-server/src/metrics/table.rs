@@ -138,7 +138,7 @@ const POLICIES: Values = Values::Of(&[
     "api_key-write",
     "api_key-auth",
 ]);
-const DEPENDENCIES: Values = Values::Of(&["documents", "journal", "cache"]);
+const DEPENDENCIES: Values = Values::Of(&["documents", "journal", "cache", "vault"]);
 const STORES: Values = Values::Of(&["documents", "journal"]);
 const OPERATIONS: Values =
     Values::Of(&["get", "get_many", "query", "commit", "apps", "append", "read", "head", "books"]);
@@ -233,7 +233,8 @@ pub(crate) const METRICS: &[Metric] = metrics! {
     Shape::Counter, "credit_ledger_broken_invariants_total", "decisions", [], Zero,
         "Decisions thrown away because an invariant did not hold: must stay 0.";
     Shape::Gauge, "credit_ledger_drift", "wallets", [], Zero,
-        "Wallets whose views were not what the journal says, found by the job `reconciliation` since the start.";
+        "Wallets and groups whose views are not what the journal says, found by the job `reconciliation` and not yet found well \
+         again; must be 0.";
 
     Shape::Histogram(STORE_SECONDS), "credit_store_operation_duration_seconds", "seconds",
         ["store": STORES, "operation": OPERATIONS, "outcome": OUTCOMES], InUse,

@@ -1,6 +1,7 @@
 //! What stands behind the ports.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use credit_api::ports::HealthProbe;
@@ -19,6 +20,9 @@ use super::keys::KeyRing;
 use super::store::{Keeper, ReachedFirst, StoreProbe};
 use crate::config::{Settings, Store};
 use crate::secrets::Secrets;
+
+/// How long it may take to read secrets again, at most.
+const READING: Duration = Duration::from_secs(5);
 
 /// Everything that modules are given.
 pub(crate) struct Adapters {
@@ -42,7 +46,12 @@ impl Adapters {
     /// Over this store.
     pub(super) fn over(store: Keeper, secrets: Secrets, settings: &Settings) -> Result<Self> {
         let store = Arc::new(store);
-        let keys = KeyRing::new(secrets, &settings.auth.issuer)?;
+        // Nobody else works on an embedded store. Elsewhere two readings and what they may take lie between.
+        let stage = match settings.store {
+            Store::Embedded => Duration::ZERO,
+            Store::Mongodb => settings.secrets_refresh * 2 + READING,
+        };
+        let keys = KeyRing::new(secrets, &settings.auth.issuer, stage)?;
         let work = settings.auth.password;
         let cost = PasswordCost {
             memory_kib: work.memory,

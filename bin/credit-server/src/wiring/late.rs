@@ -1,7 +1,7 @@
 //! Ports of a store that is not there yet: they answer that it is unavailable until it is. The house can then be put
-//! together, and say how it is, before its database can be reached.
+//! together, and say how it is, before its database can be reached. Later the same store may be reached in another way.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use credit_core::AppId;
@@ -17,22 +17,22 @@ pub(crate) struct Ports {
     pub(crate) journal: Arc<dyn Journal>,
 }
 
-/// Where the ports of a store will be. Filled once, for ever: the store is never another one.
+/// Where the ports of a store will be. The store is never another one; the way to it may be.
 pub(super) struct Late {
-    ports: OnceLock<Ports>,
+    ports: RwLock<Option<Arc<Ports>>>,
     why: RwLock<String>,
 }
 
 impl Late {
     /// Nothing is there yet.
     pub(super) fn new() -> Self {
-        Self { ports: OnceLock::new(), why: RwLock::new("it was not reached yet".to_owned()) }
+        Self { ports: RwLock::default(), why: RwLock::new("it was not reached yet".to_owned()) }
     }
 
-    /// The store is there. A second one is not taken.
-    pub(super) fn fill(&self, ports: Ports) {
-        // Whoever fills it has opened the only store of this process.
-        let _ = self.ports.set(ports);
+    /// From now on the store is reached by these. Those before answer the calls that are under way; they are given back,
+    /// and nobody holds them any more when the last of those calls has ended.
+    pub(super) fn fill(&self, ports: Ports) -> Option<Arc<Ports>> {
+        self.ports.write().replace(Arc::new(ports))
     }
 
     /// Says why it is not there yet.
@@ -45,8 +45,8 @@ impl Late {
         self.why.read().clone()
     }
 
-    fn ports(&self) -> Result<&Ports, StoreError> {
-        self.ports.get().ok_or_else(|| StoreError::Unavailable(self.why()))
+    fn ports(&self) -> Result<Arc<Ports>, StoreError> {
+        self.ports.read().clone().ok_or_else(|| StoreError::Unavailable(self.why()))
     }
 }
 
@@ -133,11 +133,11 @@ impl Journal for Late {
 
     /// A store that comes late is one over a network, which others reach as well.
     fn is_shared(&self) -> bool {
-        self.ports.get().is_none_or(|ports| ports.journal.is_shared())
+        self.ports.read().as_ref().is_none_or(|ports| ports.journal.is_shared())
     }
 
     fn is_away(&self) -> bool {
-        self.ports.get().is_none_or(|ports| ports.journal.is_away())
+        self.ports.read().as_ref().is_none_or(|ports| ports.journal.is_away())
     }
 }
 
@@ -156,7 +156,22 @@ mod tests {
         assert!(late.is_shared());
         let ports =
             Ports { documents: Arc::new(MemoryDocuments::new()), journal: Arc::new(MemoryJournal::new()) };
-        late.fill(ports);
+        assert!(late.fill(ports).is_none());
         assert_eq!(late.books().await, Ok(Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn what_is_under_way_holds_the_ports_that_it_began_with() {
+        let (late, memory) = (Late::new(), || Ports {
+            documents: Arc::new(MemoryDocuments::new()),
+            journal: Arc::new(MemoryJournal::new()),
+        });
+        late.fill(memory());
+        let under_way = late.ports().expect("they are there");
+        let before = late.fill(memory()).expect("there were some");
+        assert!(Arc::ptr_eq(&under_way, &before));
+        assert_eq!(Arc::strong_count(&before), 2);
+        drop(under_way);
+        assert_eq!(Arc::strong_count(&before), 1);
     }
 }

@@ -34,7 +34,7 @@ use credit_wallet::service::{Auditor, Counter, CounterParts, Figures};
 use self::adapters::Adapters;
 pub(crate) use self::late::Ports;
 pub(crate) use self::process::Process;
-use self::runtime::LedgerRuntime;
+use self::runtime::OwnRuntime;
 use self::shared::Shared;
 use self::store::Keeper;
 pub(crate) use self::store::open_embedded;
@@ -64,7 +64,8 @@ pub(crate) struct Service {
     ledger: Arc<Ledger>,
     counter: Arc<Counter>,
     figures: Figures,
-    runtime: LedgerRuntime,
+    runtime: OwnRuntime,
+    jobs_runtime: OwnRuntime,
 }
 
 impl Service {
@@ -116,7 +117,9 @@ impl Service {
 
     fn over(adapters: Adapters, settings: &Settings, process: &Process) -> Result<Self, Failure> {
         let (clock, ids, documents) = (&adapters.clock, &adapters.ids, &adapters.documents);
-        let runtime = LedgerRuntime::start()?;
+        // Two threads: a lane decides while a projector writes.
+        let runtime = OwnRuntime::start("ledger", 2)?;
+        let jobs_runtime = OwnRuntime::start("jobs", 1)?;
         let shared = Shared::of(settings)?;
         let apps = Arc::new(Apps::new(documents.clone(), clock.clone(), ids.clone()));
         let api_keys = Arc::new(ApiKeys::new(ApiKeysParts {
@@ -207,7 +210,20 @@ impl Service {
             counter,
             figures: Figures::default(),
             runtime,
+            jobs_runtime,
         })
+    }
+
+    /// Goes over to an address or credentials of the store that were changed where they come from.
+    pub(crate) async fn renew_store(&self, settings: &Settings) -> Result<bool> {
+        self.adapters.store.renew(settings, &self.runtime.handle()).await
+    }
+
+    /// Begins to run the background jobs, away from whoever answers calls and from the ledger.
+    pub(crate) fn start_jobs(&self) {
+        let is_alone = !self.adapters.journal.is_shared();
+        let _here = self.jobs_runtime.handle().enter();
+        self.jobs.start(is_alone);
     }
 
     /// Whether `user_management` is in the house.
@@ -220,13 +236,14 @@ impl Service {
         // Also where `wallet_module`, which does this too, is left out: users have wallets all the same.
         self.ledger.shut_down().await;
         let closed = self.adapters.store.close().await;
+        self.jobs_runtime.stop();
         self.runtime.stop();
         closed
     }
 }
 
 /// The books, on threads of their own.
-fn ledger(adapters: &Adapters, settings: &Settings, runtime: &LedgerRuntime) -> Arc<Ledger> {
+fn ledger(adapters: &Adapters, settings: &Settings, runtime: &OwnRuntime) -> Arc<Ledger> {
     Ledger::new(LedgerParts {
         journal: adapters.journal.clone(),
         documents: adapters.documents.clone(),

@@ -1,26 +1,26 @@
-//! The ledger's own threads.
+//! Threads of their own, for what must not wait for whoever answers calls, nor they for it.
 
 use anyhow::{Context, Result};
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// The ledger's own runtime: a forced shutdown of the web or a client that hangs up never drops an append half way. A
-/// driver that speaks over a network lives here too, for the same reason.
-pub(super) struct LedgerRuntime {
+/// A runtime of its own. The ledger has one: a forced shutdown of the web or a client that hangs up never drops an append
+/// half way; a driver that speaks over a network lives there too, for the same reason. The background jobs have another.
+pub(super) struct OwnRuntime {
     runtime: Mutex<Option<Runtime>>,
     handle: Handle,
 }
 
-impl LedgerRuntime {
-    /// Two threads: a lane decides while a projector writes.
-    pub(super) fn start() -> Result<Self> {
+impl OwnRuntime {
+    /// So many threads of this name.
+    pub(super) fn start(name: &'static str, threads: usize) -> Result<Self> {
         let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
+            .worker_threads(threads)
             .max_blocking_threads(4)
-            .thread_name("ledger")
+            .thread_name(name)
             .enable_all()
             .build()
-            .context("the ledger's threads cannot be started")?;
+            .with_context(|| format!("the threads of the {name} cannot be started"))?;
         let handle = runtime.handle().clone();
         Ok(Self { runtime: Mutex::new(Some(runtime)), handle })
     }
@@ -37,7 +37,7 @@ impl LedgerRuntime {
     }
 }
 
-impl Drop for LedgerRuntime {
+impl Drop for OwnRuntime {
     /// A runtime that is simply dropped would wait for its threads, which tasks are not allowed to.
     fn drop(&mut self) {
         self.stop();

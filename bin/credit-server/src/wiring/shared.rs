@@ -24,8 +24,8 @@ const REMEMBERED: u64 = 100_000;
 /// The connection to Redis, if there is one to be.
 pub(crate) struct Shared {
     link: Option<Arc<RedisLink>>,
-    /// With which settings it was made, to know other ones by.
-    present: Mutex<Option<Redis>>,
+    /// With which settings and certificates it was made, to know other ones by.
+    present: Mutex<Option<(Redis, Option<Vec<u8>>)>>,
 }
 
 impl Shared {
@@ -35,9 +35,10 @@ impl Shared {
             return Ok(Self { link: None, present: Mutex::default() });
         };
         let refuse = |error| Failure::new(Exit::Configuration, error);
-        let link = link_settings(redis).and_then(|known| Ok(RedisLink::try_new(known)?));
-        let link = link.context("cache.redis").map_err(refuse)?;
-        Ok(Self { link: Some(link), present: Mutex::new(Some(redis.clone())) })
+        let known = link_settings(redis).context("cache.redis").map_err(refuse)?;
+        let present = Mutex::new(Some((redis.clone(), known.tls_ca.clone())));
+        let link = RedisLink::try_new(known).context("cache.redis").map_err(refuse)?;
+        Ok(Self { link: Some(link), present })
     }
 
     /// Begins to connect, in the background: nobody waits for it.
@@ -54,17 +55,19 @@ impl Shared {
         }
     }
 
-    /// Goes over to an address or credentials that were changed where they come from.
+    /// Goes over to an address, credentials or certificates that were changed where they come from.
     pub(crate) fn renew(&self, settings: &Settings) -> Result<bool> {
         let (Some(link), config::Cache::Redis(redis)) = (&self.link, &settings.cache) else {
             return Ok(false);
         };
+        let known = link_settings(redis)?;
         let mut present = self.present.lock();
-        if present.as_ref().is_some_and(|present| present.is_same(redis)) {
+        if present.as_ref().is_some_and(|(present, ca)| present.is_same(redis) && *ca == known.tls_ca) {
             return Ok(false);
         }
-        link.reconnect(link_settings(redis)?)?;
-        *present = Some(redis.clone());
+        let ca = known.tls_ca.clone();
+        link.reconnect(known)?;
+        *present = Some((redis.clone(), ca));
         Ok(true)
     }
 

@@ -94,6 +94,16 @@ impl Keeper {
         }
     }
 
+    /// Goes over to credentials of the store that were changed where they come from. Answers whether there were any.
+    pub(super) async fn renew(&self, settings: &Settings, runtime: &Handle) -> Result<bool> {
+        match (&self.held, &settings.mongodb) {
+            (Held::Mongodb(remote), Some(named)) => {
+                remote.renew(&named.uri, runtime).await.context("store.mongodb.uri")
+            }
+            _ => Ok(false),
+        }
+    }
+
     async fn refuse_unfinished_copy(&self) -> Result<(), Failure> {
         let Held::Embedded(store) = &self.held else { return Ok(()) };
         let store = store.lock().clone();

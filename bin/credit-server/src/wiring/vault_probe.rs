@@ -43,6 +43,10 @@ impl HealthProbe for VaultProbe {
             (None, None) => Health::unhealthy("Vault has not answered yet"),
         }
     }
+
+    fn breaker(&self) -> Option<&'static str> {
+        Some(self.vault.breaker())
+    }
 }
 
 #[cfg(test)]

@@ -92,6 +92,11 @@ impl Lease {
         self.standing.lock().record.running_since.unwrap_or_else(|| self.clock.now())
     }
 
+    /// How many runs in a row failed before this one.
+    pub(super) fn failures(&self) -> u32 {
+        self.standing.lock().record.failures
+    }
+
     /// Keeps the lease for as long as it is polled: never ends.
     pub(super) async fn keep_renewing(&self) {
         loop {

@@ -28,12 +28,22 @@ pub(super) struct JobRecord {
     pub(super) last_run: Option<LastRun>,
     /// When it is due.
     pub(super) next_run_at: Timestamp,
+    /// How many runs have failed since one went well.
+    #[serde(default)]
+    pub(super) failures: u32,
 }
 
 impl JobRecord {
     /// Of a job that never ran: due at once.
     pub(super) fn new(now: Timestamp) -> Self {
-        Self { holder: None, running_since: None, cursor: None, last_run: None, next_run_at: now }
+        Self {
+            holder: None,
+            running_since: None,
+            cursor: None,
+            last_run: None,
+            next_run_at: now,
+            failures: 0,
+        }
     }
 
     /// Taken for a run. Of a run before that never ended it is told that it was stopped.
@@ -51,6 +61,11 @@ impl JobRecord {
     pub(super) fn end(&mut self, run: LastRun, next_run_at: Timestamp) {
         self.holder = None;
         self.running_since = None;
+        self.failures = match run.outcome {
+            JobOutcome::Succeeded => 0,
+            JobOutcome::Failed => self.failures.saturating_add(1),
+            JobOutcome::Stopped => self.failures,
+        };
         self.last_run = Some(run);
         self.next_run_at = next_run_at;
     }
@@ -67,9 +82,10 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Whether it is to run, holder or not.
+    /// Whether it is to run as soon as its lease is free. One that is free and still names a holder was left half way by
+    /// a process that went away, and whatever made that run due still does.
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
-        self.wish.is_some() || now >= self.record.next_run_at
+        self.wish.is_some() || self.record.holder.is_some() || now >= self.record.next_run_at
     }
 }
 

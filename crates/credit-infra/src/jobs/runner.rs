@@ -42,7 +42,8 @@ pub struct JobRunnerSettings {
     pub lease: Duration,
     /// How long a run may go on when the runner stops.
     pub grace: Duration,
-    /// After how long a run that failed is tried again, at most.
+    /// After how long a run that failed is tried again: twice as long after each further failure, and never longer than
+    /// the job's own pause.
     pub retry_after: Duration,
 }
 
@@ -199,14 +200,17 @@ impl JobRunner {
             stopping: self.stopping.subscribe(),
         };
         let Some(lease) = Lease::take(taking, kept).await? else { return Ok(()) };
-        if let Some(version) = wish {
-            record::forget_wish(&**documents, job.name(), version).await?;
+        if let Some(version) = wish
+            && let Err(error) = record::forget_wish(&**documents, job.name(), version).await
+        {
+            // Then it runs once more than was wished, which every job can.
+            tracing::debug!(job = job.name(), %error, "a wish that is being fulfilled could not be forgotten");
         }
         let began = Instant::now();
         let running = InGauge::new(job.name());
         let outcome = watched(job, &lease).await;
         drop(running);
-        let (run, next) = self.judge(job, lease.since(), outcome);
+        let (run, next) = self.judge(job, &lease, outcome);
         let label = match run.outcome {
             JobOutcome::Succeeded => "succeeded",
             JobOutcome::Failed => "failed",
@@ -234,9 +238,10 @@ impl JobRunner {
     fn judge(
         &self,
         job: &Arc<dyn Job>,
-        started_at: Timestamp,
+        lease: &Lease,
         outcome: Result<JobReport, JobError>,
     ) -> (LastRun, Timestamp) {
+        let started_at = lease.since();
         let finished_at = self.parts.clock.now();
         let after = |from: Timestamp, pause: Duration| from.plus_millis(milliseconds(pause));
         let (outcome, detail, next) = match outcome {
@@ -244,7 +249,9 @@ impl JobRunner {
             Ok(report) => (JobOutcome::Succeeded, report.detail, after(started_at, job.every())),
             Err(JobError::Stopped) => (JobOutcome::Stopped, JobError::Stopped.to_string(), finished_at),
             Err(JobError::Failed(why)) => {
-                let pause = job.every().min(self.parts.settings.retry_after);
+                // Twice as long each time: what fails again and again may have gone through everything each time.
+                let doubled = 2_u32.saturating_pow(lease.failures());
+                let pause = self.parts.settings.retry_after.saturating_mul(doubled).min(job.every());
                 (JobOutcome::Failed, why, after(finished_at, pause))
             }
         };

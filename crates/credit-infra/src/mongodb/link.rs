@@ -34,6 +34,12 @@ impl Link {
         Self { client, database, deadline, runtime: Handle::current(), seen: Arc::default() }
     }
 
+    /// Never reads behind what another link to the same store has seen, nor that one behind this.
+    #[must_use]
+    pub(super) fn after(self, other: &Self) -> Self {
+        Self { seen: other.seen.clone(), ..self }
+    }
+
     /// A collection that is written by a majority, journalled, and read from the primary as a majority has it.
     pub(super) fn collection(&self, name: &str) -> Collection<RawDocumentBuf> {
         let options = CollectionOptions::builder()

@@ -131,6 +131,19 @@ impl MongoStore {
     /// live as long as the store. [`ConnectError::is_retryable`] tells whether to try again.
     pub async fn connect(options: MongoOptions) -> Result<Self, ConnectError> {
         let link = connected(&options).await?;
+        Self::over(link, options).await
+    }
+
+    /// The same store over another address or other credentials, with connections of its own; what is read there is
+    /// never behind what was read here. Refused if another store is there. This one answers as before until it is closed.
+    pub async fn reconnect(&self, uri: SecretString) -> Result<Self, ConnectError> {
+        let pinned_store_id = Some(self.identity.store_id);
+        let options = MongoOptions { uri, pinned_store_id, ..self.options.clone() };
+        let link = connected(&options).await?.after(&self.link);
+        Self::over(link, options).await
+    }
+
+    async fn over(link: Link, options: MongoOptions) -> Result<Self, ConnectError> {
         gate::check(&link, &options).await?;
         // Before anything is touched: is it ours, and of a format that we know?
         identity::found(&link, &options).await?;
@@ -178,6 +191,11 @@ impl MongoStore {
         let database = self.link.database.clone();
         let call = async move { database.run_command(doc! {"ping": 1}).await };
         self.link.call(call).await.map(|_| ()).map_err(Failed::read)
+    }
+
+    /// How long any call may take in all.
+    pub fn call_timeout(&self) -> Duration {
+        self.options.call_timeout
     }
 
     /// Which store this is, for ever.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::CommitError;
-use credit_core::ports::journal::Appended;
+use credit_core::ports::journal::{Appended, Page};
 use metrics::Histogram;
 use tracing::Instrument;
 
@@ -96,6 +96,7 @@ impl Answered for Appended {
 
 impl<T> Answered for Vec<T> {}
 impl<T> Answered for Option<T> {}
+impl Answered for Page {}
 impl Answered for u64 {}
 
 #[cfg(test)]

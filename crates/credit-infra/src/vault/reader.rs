@@ -12,6 +12,16 @@ use super::session::{Session, is_address};
 use super::settings::{KvVersion, VaultAuth, VaultSettings};
 use super::trouble::{Failure, VaultTrouble, failure};
 
+/// Tells the breaker's state, 0 closed and 2 open, and that it has turned if it has.
+fn turn(was_open: bool, is_open: bool) {
+    let (to, number) = if is_open { ("open", 2.0) } else { ("closed", 0.0) };
+    metrics::gauge!("credit_breaker_state", "dependency" => "vault").set(number);
+    if was_open != is_open {
+        metrics::counter!("credit_breaker_transitions_total", "dependency" => "vault", "to" => to)
+            .increment(1);
+    }
+}
+
 /// One secret in one Vault. Share it.
 pub struct Vault {
     settings: RwLock<Arc<VaultSettings>>,
@@ -69,6 +79,7 @@ impl Vault {
     pub async fn read(&self) -> Result<Map<String, Value>, VaultTrouble> {
         let read = self.read_within().await;
         let mut standing = self.standing.write();
+        let was_open = standing.trouble.is_some();
         match &read {
             Ok(_) => {
                 *standing =
@@ -81,12 +92,20 @@ impl Vault {
         metrics::gauge!("credit_vault_up").set(if read.is_ok() { 1.0 } else { 0.0 });
         metrics::gauge!("credit_vault_secrets_age_seconds")
             .set(standing.read_at.map_or(0.0, |at| at.elapsed().as_secs_f64()));
+        turn(was_open, standing.trouble.is_some());
         read
+    }
+
+    /// Whether anybody waits for it: `open` from a reading that failed until one that goes well. Nobody but whoever reads
+    /// the secret again ever calls Vault, so there are no other calls to turn away.
+    pub fn breaker(&self) -> &'static str {
+        if self.standing.read().trouble.is_some() { "open" } else { "closed" }
     }
 
     /// What was read last is not what is needed: it counts as not read, and that is why.
     pub fn reject(&self, why: impl Into<String>) {
         let mut standing = self.standing.write();
+        turn(standing.trouble.is_some(), true);
         standing.read_at = standing.before;
         standing.trouble = Some(VaultTrouble::Incomplete(why.into()));
         metrics::counter!("credit_vault_reads_total", "outcome" => "incomplete").increment(1);

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use credit_core::JobOutcome;
 use credit_core::memory::MemoryDocuments;
 use credit_core::testkit::CountingIds;
+use credit_core::{JobOutcome, Jobs};
 
 use super::world::{Diary, LEASE, Plan, Process, until};
 
@@ -152,5 +152,34 @@ async fn who_is_alone_on_its_store_waits_for_nobody() {
     heir.runner.start(true);
     until("it has run", async || heir.outcome("tidy").await == Some(JobOutcome::Succeeded)).await;
     assert!(began.elapsed() < LEASE, "{:?}", began.elapsed());
+    heir.runner.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_that_was_asked_for_and_died_half_way_is_made_again_when_its_lease_is_over() {
+    let world = World::new(Plan::Quick);
+    let store = world.store.clone();
+    let (job, ids) = (world.job.clone(), world.ids.clone());
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let gone = Process::on(&store, &ids, std::slice::from_ref(&job));
+            gone.runner.start(false);
+            until("it has run", async || gone.outcome("tidy").await == Some(JobOutcome::Succeeded)).await;
+            *job.plan.lock() = Plan::Endless;
+            gone.runner.run_now("tidy").await.expect("it answers");
+            until("it runs as it was asked to", async || job.runs() == 2).await;
+        });
+    })
+    .join()
+    .expect("it ends");
+    *world.job.plan.lock() = Plan::Quick;
+    // Its own hour is far away.
+    let heir = world.process();
+    heir.runner.start(false);
+    until("it is made again", async || {
+        world.job.runs() == 3 && heir.outcome("tidy").await == Some(JobOutcome::Succeeded)
+    })
+    .await;
     heir.runner.stop().await;
 }

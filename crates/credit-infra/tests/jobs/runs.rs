@@ -98,8 +98,47 @@ async fn a_job_that_fails_or_panics_is_told_and_tried_again_sooner() {
     })
     .await;
     *job.plan.lock() = Plan::Quick;
-    process.clock.advance_seconds(30);
+    process.clock.advance_seconds(60);
     until("it is well", async || process.outcome("tidy").await == Some(JobOutcome::Succeeded)).await;
+    process.runner.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_that_fails_again_and_again_is_tried_more_and_more_seldom() {
+    let (job, process) = one(Plan::Fails);
+    process.runner.start(false);
+    let mut now = TestClock::START;
+    for (failures, pause) in [(1, 30), (2, 60), (3, 120), (4, 240)] {
+        until("it has failed", async || process.status("tidy").await.next_run_at == now.plus_seconds(pause))
+            .await;
+        assert_eq!(job.runs(), failures);
+        now = now.plus_seconds(pause);
+        process.clock.advance_seconds(pause);
+    }
+    for _ in 0..6 {
+        until("it has failed", async || process.status("tidy").await.next_run_at > now).await;
+        let next = process.status("tidy").await.next_run_at;
+        assert!(next <= now.plus_seconds(3600), "never longer than its own pause");
+        process.clock.advance_seconds((next.millis() - now.millis()) / 1000);
+        now = next;
+    }
+    *job.plan.lock() = Plan::Quick;
+    until("it is well", async || process.outcome("tidy").await == Some(JobOutcome::Succeeded)).await;
+    process.runner.stop().await;
+}
+
+#[tokio::test]
+async fn a_wish_that_cannot_be_forgotten_leaves_the_lease_with_nobody() {
+    let (job, process) = one(Plan::Quick);
+    process.runner.start(false);
+    until("it has run", async || process.status("tidy").await.last_run.is_some()).await;
+    process.keep_wishes();
+    process.runner.run_now("tidy").await.expect("it answers");
+    until("it runs again", async || job.runs() >= 2).await;
+    // Nobody waits for a lease to end: it runs on and on until the wish is gone.
+    until("it runs once more", async || job.runs() >= 4).await;
+    process.forget_wishes();
+    until("the wish is gone", async || process.status("tidy").await.next_run_at > TestClock::START).await;
     process.runner.stop().await;
 }
 

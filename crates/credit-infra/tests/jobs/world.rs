@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use credit_core::memory::MemoryDocuments;
 use credit_core::ports::StoreError;
-use credit_core::ports::documents::{Batch, Collection, CommitError, Document, Documents, Query, Row};
+use credit_core::ports::documents::{Batch, Collection, CommitError, Document, Documents, Query, Row, Write};
 use credit_core::testkit::{CountingIds, TestClock};
 use credit_core::{AppId, Job, JobError, JobOutcome, JobReport, JobRun, JobStatus, Jobs};
 use credit_infra::jobs::{JobRunner, JobRunnerParts, JobRunnerSettings};
@@ -21,6 +21,8 @@ pub(crate) const LEASE: Duration = Duration::from_millis(300);
 pub(crate) struct Wire {
     store: Arc<dyn Documents>,
     cut: AtomicBool,
+    /// Nothing can be deleted.
+    keeps: AtomicBool,
 }
 
 impl Wire {
@@ -58,6 +60,10 @@ impl Documents for Wire {
     }
     async fn commit(&self, app: AppId, batch: Batch) -> Result<(), CommitError> {
         self.check()?;
+        let deletes = batch.writes.iter().any(|write| matches!(write, Write::Delete { .. }));
+        if deletes && self.keeps.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("nothing is deleted".to_owned()).into());
+        }
         self.store.commit(app, batch).await
     }
     async fn apps(&self, collection: &'static Collection) -> Result<Vec<AppId>, StoreError> {
@@ -86,7 +92,7 @@ impl Process {
         lease: Duration,
     ) -> Self {
         let clock = Arc::new(TestClock::new());
-        let wire = Arc::new(Wire { store, cut: AtomicBool::new(false) });
+        let wire = Arc::new(Wire { store, cut: AtomicBool::new(false), keeps: AtomicBool::new(false) });
         let mut named: Vec<Arc<dyn Job>> = Vec::new();
         let runner = JobRunner::new(JobRunnerParts {
             documents: wire.clone(),
@@ -109,6 +115,16 @@ impl Process {
     /// From now on the store does not answer this process.
     pub(crate) fn cut_off(&self) {
         self.wire.cut.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on no wish can be forgotten.
+    pub(crate) fn keep_wishes(&self) {
+        self.wire.keeps.store(true, Ordering::SeqCst);
+    }
+
+    /// And now they can again.
+    pub(crate) fn forget_wishes(&self) {
+        self.wire.keeps.store(false, Ordering::SeqCst);
     }
 
     pub(crate) async fn status(&self, name: &str) -> JobStatus {

@@ -129,3 +129,35 @@ async fn a_newer_format_is_refused_with_both_versions() {
     has(&sentence, &["9000000000", "up to format 1", "newer release"]);
     assert!(MongoStore::check(options.clone()).await.is_err() && MongoStore::migrate(options).await.is_err());
 }
+
+#[tokio::test]
+async fn a_store_is_reached_anew_by_another_user_and_another_store_is_refused() {
+    let root = Login { user: "root".to_owned(), password: "rootsecret".to_owned() };
+    let mongo = Mongo::start(Options { login: Some(root), ..Options::one() });
+    let database = mongod::fresh_database();
+    let users =
+        ["first", "second"].map(|user| Login { user: user.to_owned(), password: format!("{user}secret") });
+    for user in &users {
+        let roles = json!([{"role": "readWrite", "db": &database}, {"role": "dbAdmin", "db": &database}]);
+        mongo.create_user(user, &roles);
+    }
+    let options = MongoOptions { database: database.clone(), ..quick(&mongo.uri_as(Some(&users[0]))) };
+    let store = MongoStore::connect(options).await.expect("it is reached");
+    let stranger = Login { user: "second".to_owned(), password: "wrongsecret".to_owned() };
+    let refused = store.reconnect(mongo.uri_as(Some(&stranger)).into()).await.expect_err("a wrong password");
+    assert!(matches!(refused, ConnectError::Rights { .. }), "{refused}");
+    store.ping().await.expect("it answers as before");
+
+    let next = store.reconnect(mongo.uri_as(Some(&users[1])).into()).await.expect("it is the same store");
+    assert_eq!(next.store_id(), store.store_id());
+    store.close().await;
+    next.ping().await.expect("it does not need the one before");
+
+    // A database of the same name, in which somebody else has a store.
+    let elsewhere = mongod::shared();
+    let own = MongoOptions { database: database.clone(), ..quick(&elsewhere.uri()) };
+    MongoStore::connect(own).await.expect("it is made").close().await;
+    let another = next.reconnect(elsewhere.uri().into()).await.expect_err("another store");
+    assert!(matches!(another, ConnectError::AnotherStore { .. }), "{another}");
+    next.ping().await.expect("it answers as before");
+}

@@ -82,7 +82,6 @@ async fn a_real_vault_answers_as_the_fake_does() {
         there.put("credit", &secret()).await;
         (there.address().to_owned(), there.token().to_owned())
     } else {
-        println!("no real Vault: $VAULT_ADDR is not set, and no vault or bao is on PATH; the fake stands in");
         fake.put("credit", &secret());
         (fake.url(), ROOT_TOKEN.to_owned())
     };
@@ -93,6 +92,8 @@ async fn a_real_vault_answers_as_the_fake_does() {
     let elsewhere = VaultSettings { path: "nothing/there".into(), ..settings(&address, by_token(&token)) };
     let missing = Vault::try_new(elsewhere).expect("settings").read().await;
     assert_eq!(missing, Err(VaultTrouble::Missing("secret/nothing/there".into())));
+    // Whichever it was, it was asked.
+    assert!(there.is_some() || fake.calls("credit") > 0, "nobody was asked");
 }
 
 #[tokio::test]

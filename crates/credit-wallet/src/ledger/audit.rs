@@ -150,7 +150,7 @@ impl Replayed {
 }
 
 /// Reads a group: the hash that it says is before it, and what is in it.
-fn read_group(sequence: u64, bytes: &Bytes) -> Result<(ChainHash, TailGroup), StoreError> {
+pub(crate) fn read_group(sequence: u64, bytes: &Bytes) -> Result<(ChainHash, TailGroup), StoreError> {
     let decoded = Decoded::parse(bytes)?;
     let GroupHeader { previous, at, mint, claims_before, .. } = decoded.header;
     let records = decoded.records()?;
@@ -366,7 +366,7 @@ async fn compare_rows(
 }
 
 /// A store may write JSON its own way.
-fn is_same_json(one: &[u8], other: &[u8]) -> bool {
+pub(crate) fn is_same_json(one: &[u8], other: &[u8]) -> bool {
     let read = |bytes| serde_json::from_slice::<serde_json::Value>(bytes).ok();
     one == other || (read(one).is_some() && read(one) == read(other))
 }

@@ -76,14 +76,11 @@ impl Projector {
     }
 
     async fn round(&mut self, done: bool) -> Result<Round, CommitError> {
-        let round = if self.book.is_shown() {
-            Round::Nothing
-        } else if self.is_my_turn(done).await? {
-            if self.write_once().await? { Round::Wrote } else { Round::Nothing }
-        } else if self.book.is_shown() {
-            Round::Nothing
-        } else {
-            Round::Left
+        let is_mine = !self.book.is_shown() && self.is_my_turn(done).await?;
+        let round = match (is_mine, self.book.is_shown()) {
+            (true, _) if self.write_once().await? => Round::Wrote,
+            (false, false) => Round::Left,
+            _ => Round::Nothing,
         };
         if matches!(round, Round::Nothing) && self.book.parts.journal.is_shared() {
             self.turns.end(&self.book).await?;

@@ -285,8 +285,8 @@ impl State {
     pub(crate) fn wallets_changed_since_shown(&self, until: u64) -> Vec<WalletId> {
         let groups = self.tail.iter().filter(|group| self.shown < group.sequence && group.sequence <= until);
         let changes = groups.flat_map(|group| &group.records).flat_map(|record| &record.changes);
-        let changed: BTreeSet<WalletId> = changes.map(|change| change.wallet).collect();
-        changed.into_iter().collect()
+        let wallets: BTreeSet<WalletId> = changes.map(|change| change.wallet).collect();
+        wallets.into_iter().collect()
     }
 
     /// The views show everything up to `shown`: forgets what is only needed until then, but keeps the groups of the

@@ -250,6 +250,27 @@ pub(crate) fn group_writes(group: &TailGroup, claims_per_generation: u64, writes
     writes.push(put(&GROUPS, id, group.sequence, json(&view), keys.into_iter().collect()));
 }
 
+/// Which kinds of transactions a record posted on a wallet, a bit each.
+pub(crate) fn kinds_on(record: &Record, wallet: WalletId) -> u16 {
+    let posted = record.posted.iter().filter(|posted| posted.touches(wallet));
+    posted.fold(0, |kinds, posted| kinds | kind_bit(posted.kind))
+}
+
+/// The id of a record in the history of a wallet.
+pub(crate) fn history_id(wallet: WalletId, at: Timestamp, place: Place) -> String {
+    let mut id = String::with_capacity(WalletId::PREFIX.len() + 32 + 1 + 30);
+    id.push_str(WalletId::PREFIX);
+    push_hex(&mut id, wallet.as_u128(), 32);
+    id.push('/');
+    push_place_key(&mut id, at, place);
+    id
+}
+
+/// A record in the history of a wallet.
+pub(crate) fn history_write(id: String, view: HistoryView, sequence: u64) -> Write {
+    put(&HISTORY, id, sequence, json(&view), Vec::new())
+}
+
 fn record_writes(
     group: &TailGroup,
     place: Place,
@@ -258,17 +279,9 @@ fn record_writes(
     writes: &mut Vec<Write>,
 ) -> u16 {
     for change in &record.changes {
-        let kinds = record
-            .posted
-            .iter()
-            .filter(|posted| posted.touches(change.wallet))
-            .fold(0, |kinds, posted| kinds | kind_bit(posted.kind));
-        let mut id = String::with_capacity(WalletId::PREFIX.len() + 32 + 1 + 30);
-        id.push_str(WalletId::PREFIX);
-        push_hex(&mut id, change.wallet.as_u128(), 32);
-        id.push('/');
-        push_place_key(&mut id, group.at, place);
-        writes.push(put(&HISTORY, id, group.sequence, bodies.json(&HistoryView { k: kinds }), Vec::new()));
+        let view = HistoryView { k: kinds_on(record, change.wallet) };
+        let id = history_id(change.wallet, group.at, place);
+        writes.push(put(&HISTORY, id, group.sequence, bodies.json(&view), Vec::new()));
     }
     for reference in record.posted.iter().filter_map(|posted| posted.note.reference.as_deref()) {
         let id = format!("{}{}", reference_prefix(reference), place_key(group.at, place));

@@ -8,4 +8,4 @@ mod wallets;
 pub use grants::VoidGrant;
 pub use holds::{CaptureHold, CreateHold, ExtendHold, ReleaseHold};
 pub use sweep::Sweep;
-pub use wallets::{ChangeStatus, CloseAll, CreateWallet, PatchWallet, wallet_claim};
+pub use wallets::{ChangeStatus, CloseAll, CreateWallet, FreezeDrifted, PatchWallet, wallet_claim};

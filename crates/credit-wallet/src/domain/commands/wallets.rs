@@ -140,6 +140,28 @@ impl Command for ChangeStatus {
     }
 }
 
+/// Freezes a wallet, and says so in the journal even if it seems to be frozen: of one that has drifted what is shown may
+/// say so and the journal not. `409 wallet_closed`.
+#[derive(Debug, Clone, Copy)]
+pub struct FreezeDrifted(pub WalletId);
+
+impl Command for FreezeDrifted {
+    fn needs(&self) -> Needs {
+        Needs { wallets: vec![self.0], ..Needs::default() }
+    }
+    fn guarded(&self) -> Option<WalletId> {
+        None
+    }
+    fn decide(&self, desk: &mut Desk<'_>) -> Result<Answer, Problem> {
+        if desk.wallet(self.0)?.status == WalletStatus::Closed {
+            return Err(Problem::new(Code::WalletClosed));
+        }
+        desk.bump(self.0)?;
+        desk.edit(self.0, |wallet| wallet.status = WalletStatus::Frozen)?;
+        Ok(Answer::Wallet(self.0))
+    }
+}
+
 /// Closes all wallets of a user, or none. `409 wallet_not_empty`.
 #[derive(Debug, Clone)]
 pub struct CloseAll(pub Vec<WalletId>);
