@@ -124,14 +124,16 @@ impl KeyWatch {
         match self.service.renew_store(&settings).await {
             Ok(false) => {}
             Ok(true) => {
-                tracing::info!("the store is reached in another way: its address or credentials were changed")
+                tracing::info!(
+                    "the store is reached in another way: its address or credentials were changed"
+                );
             }
             Err(error) => troubles.push(error),
         }
         match self.service.shared.renew(&settings) {
             Ok(false) => {}
             Ok(true) => {
-                tracing::info!("Redis is reached in another way: its address or credentials were changed")
+                tracing::info!("Redis is reached in another way: its address or credentials were changed");
             }
             Err(error) => troubles.push(error.context("cache.redis")),
         }

@@ -47,6 +47,14 @@ impl Journal for Lame {
         }
         Ok(groups)
     }
+    async fn read_known(
+        &self,
+        book: BookId,
+        from: Sequence,
+        limit: usize,
+    ) -> Result<Vec<(Sequence, Group)>, StoreError> {
+        self.read(book, from, limit).await
+    }
     async fn head(&self, book: BookId) -> Result<Sequence, StoreError> {
         self.inner.head(book).await
     }
