@@ -4,17 +4,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::Documents;
-use credit_core::ports::journal::{BookId, Journal};
+use credit_core::ports::journal::{BookId, Group, Journal};
 use credit_core::{AppId, Clock, Code, IdSource, Problem};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::codec::{self, Decoded};
 use super::config::LedgerSettings;
+use super::courtesy::Lanes;
 use super::filter::GrowingFilter;
 use super::job::{Ask, Job, Outcome};
 use super::lane::Lane;
@@ -123,6 +124,8 @@ pub struct Book {
     pub(crate) state: RwLock<State>,
     /// Looks of readers at what others have appended.
     pub(crate) refreshes: Refreshes,
+    /// This process's lane and those of others.
+    pub(crate) lanes: Lanes,
     /// There are groups that the views may not show.
     pub(crate) appended: Notify,
     /// Somebody waits for the views.
@@ -159,6 +162,7 @@ impl Book {
             shown: watch::Sender::new(state.shown),
             state: RwLock::new(state),
             refreshes: Refreshes::default(),
+            lanes: Lanes::new(parts.ids.mint()),
             wanted: AtomicU64::new(0),
             appended: Notify::new(),
             urgent: Notify::new(),
@@ -244,7 +248,7 @@ impl Book {
                 (groups, is_last)
             };
             for (sequence, group) in groups {
-                self.take(sequence, &group.bytes).await?;
+                self.take(sequence, &group).await?;
                 moved = true;
             }
             if is_head {
@@ -253,7 +257,8 @@ impl Book {
         }
     }
 
-    async fn take(&self, sequence: u64, bytes: &Bytes) -> Result<(), StoreError> {
+    async fn take(&self, sequence: u64, group: &Group) -> Result<(), StoreError> {
+        let (id, bytes) = (group.id, &group.bytes);
         let decoded = Decoded::parse(bytes)?;
         let (head, hash) = {
             let state = self.state.read();
@@ -279,6 +284,7 @@ impl Book {
         loop {
             self.load_for(&group).await?;
             if self.state.write().apply(&group) {
+                self.lanes.note(id, Instant::now());
                 self.appended.notify_one();
                 return Ok(());
             }

@@ -91,7 +91,6 @@ impl Lane {
             match (&mut self.flight, draft.is_some()) {
                 (None, true) => {
                     let Some(pause) = self.courtesy.pause(Instant::now()) else { return draft };
-                    self.pay();
                     tokio::select! {
                         () = tokio::time::sleep_until(pause) => return draft,
                         taken = self.queue.recv_many(&mut arrived, limit), if has_room => {
@@ -114,7 +113,7 @@ impl Lane {
                                 self.decide_again(lost.decided);
                             }
                             self.conclude(landed).await;
-                            if draft.is_some() {
+                            if draft.is_some() && self.courtesy.pause(Instant::now()).is_none() {
                                 return draft;
                             }
                             self.pay();
@@ -215,7 +214,11 @@ impl Lane {
             claims_before,
             records: effects.records.clone(),
         };
-        let append = append(self.book.clone(), effects.sequence, Group { id: parts.ids.mint(), bytes });
+        let append = append(
+            self.book.clone(),
+            effects.sequence,
+            Group { id: self.book.lanes.group_id(parts.ids.mint()), bytes },
+        );
         let landing =
             parts.runtime.spawn(append.instrument(traced::of_group(&draft.decided, effects.sequence)));
         let (effects, decided) = (Arc::new(effects), draft.decided);
@@ -228,7 +231,7 @@ impl Lane {
         let jobs = |decided: Vec<(Box<Job>, Verdict)>| decided.into_iter().map(|(job, _)| job);
         match landed {
             Ok(Appended::Appended) => {
-                self.courtesy.landed(flight.sent, Instant::now());
+                self.courtesy.landed(&self.book.lanes, flight.sent, Instant::now());
                 metrics::histogram!("credit_ledger_group_records")
                     .record(f64::from(u32::try_from(flight.group.records.len()).unwrap_or(u32::MAX)));
                 meter::count_posted(&flight.group.records);
