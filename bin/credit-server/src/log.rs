@@ -57,6 +57,7 @@ pub(crate) fn start(log: &Log, tracing: Option<&Tracing>) -> Arc<LogControl> {
             payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
         tracing::error!(place, reason, "something panicked");
     }));
+    tracing::debug!(level = log.level, "logging has begun");
     let configured = log.level.clone();
     Arc::new(LogControl { present: Mutex::new(configured.clone()), configured, filter: handle })
 }
