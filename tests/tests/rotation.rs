@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 
 /// `CREDIT_TEST_ROTATIONS` asks for more or less.
 const ROUNDS: u64 = 10;
-const USERS: usize = 120;
+/// So many that a re-encryption takes long enough to be killed half way.
+const USERS: usize = 1_500;
 const WORKERS: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -202,7 +203,7 @@ fn rotating_every_key_under_load_and_killing_it_half_way_refuses_nobody_and_leav
                 wait("the new keys are taken up", &server, || token_keys(&nobody) == 2);
                 // It begins by itself, and is killed at another moment each time.
                 let was_hit = is_under_way(&admin, &last);
-                std::thread::sleep(Duration::from_millis(round % 4 * 5));
+                std::thread::sleep(Duration::from_millis(round % 5 * 10));
                 hits += u64::from(was_hit && !job(&admin)["running_since"].is_null());
                 let restarted = SystemClock::new().now().to_string();
                 {

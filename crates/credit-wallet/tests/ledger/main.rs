@@ -10,3 +10,4 @@ mod reads;
 mod reconcile;
 mod shared;
 mod support;
+mod turns;
