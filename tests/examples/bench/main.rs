@@ -11,6 +11,7 @@ mod http;
 mod ledger;
 mod mongo;
 mod raw_log;
+mod room;
 mod soak;
 mod wrk;
 

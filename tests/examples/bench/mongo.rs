@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 use crate::http::{Groups, lag, metric, metrics, prepare};
 use crate::ledger;
+use crate::room::Room;
 use crate::wrk;
 
 const RAW: &str = "raw";
@@ -173,9 +174,13 @@ fn measure_three(mongo: &Mongo, first: Server, wallets: &[String], seconds: u32)
     let (base, folder, key) = (first.base(), first.folder(), first.api_key());
     // Neither inherits what the views owe to the one before.
     wait_for_views(&first)?;
+    let (room, before) = (Room::take(mongo, ONE)?, Groups::read(&first)?);
     let one = wrk::spends(base, folder, key, wallets, 256, seconds, "beside-three")?.rate;
     let owed = lag(&first)?;
     wait_for_views(&first)?;
+    let spends = Groups::read(&first)?.since(&before).records;
+    let left = Room::take(mongo, ONE)?.told_since(&room, mongo, spends)?;
+    println!("\none process at 256 connections\n  {left}");
     let servers = [first, serve(mongo, ONE)?, serve(mongo, ONE)?];
     let before = Shown::read(mongo, &servers.each_ref())?;
     let loads = std::thread::scope(|scope| {

@@ -1,6 +1,7 @@
 //! With the store away.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -12,15 +13,16 @@ use serde_json::json;
 
 use super::world::{ADMIN, Builder, World};
 
-/// Documents that can be cut off.
+/// Documents that can be cut off. Queries take a while, and are counted.
 struct Cable {
     kept: Arc<dyn Documents>,
     is_cut: RwLock<bool>,
+    queries: AtomicU32,
 }
 
 impl Cable {
     fn cut(kept: Arc<dyn Documents>) -> Self {
-        Self { kept, is_cut: RwLock::new(true) }
+        Self { kept, is_cut: RwLock::new(true), queries: AtomicU32::new(0) }
     }
 
     fn mend(&self) {
@@ -56,6 +58,8 @@ impl Documents for Cable {
 
     async fn query(&self, app: AppId, query: Query) -> Result<Vec<Row>, StoreError> {
         self.check()?;
+        self.queries.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(20)).await;
         self.kept.query(app, query).await
     }
 
@@ -107,4 +111,39 @@ async fn a_key_that_cannot_be_checked_is_not_refused_and_health_takes_it_for_nob
     let answer = world.with_key("/v1/apps", &secret).await;
     assert_eq!((answer.status, answer.code().as_str()), (503, "unavailable"));
     assert_eq!(world.with_key("/health", &secret).await.status, 200);
+}
+
+#[actix_web::test]
+async fn of_many_callers_with_one_key_one_looks_again_and_the_others_believe_on_for_less_than_a_second() {
+    let (world, cable) = world().await;
+    cable.mend();
+    world.house.manager().look_after(Instant::now() + Duration::from_secs(2)).await;
+    let app = world.new_app("shop").await;
+    let (_, secret) = world.new_key(&app, &["users:read"]).await;
+    // Known, and not allowed.
+    assert_eq!(world.with_key("/v1/apps", &secret).await.status, 403);
+    let (before, begun) = (cable.queries.load(Ordering::Relaxed), Instant::now());
+    while begun.elapsed() < Duration::from_secs(2) {
+        let callers = (0..20).map(|_| world.with_key("/v1/apps", &secret));
+        for answer in futures_util::future::join_all(callers).await {
+            assert_eq!(answer.status, 403);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let looks = cable.queries.load(Ordering::Relaxed) - before;
+    // Some five; all twenty together each time would be more than fifty.
+    assert!((1..30).contains(&looks), "{looks} looks in two seconds");
+
+    // While nobody can be asked, what was said is believed until its time is over.
+    *cable.is_cut.write() = true;
+    let (cut, mut believed) = (Instant::now(), 0);
+    while world.with_key("/v1/apps", &secret).await.status == 403 {
+        believed += 1;
+        assert!(cut.elapsed() < Duration::from_secs(1));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(believed > 1);
+    assert_eq!(world.with_key("/v1/apps", &secret).await.code(), "unavailable");
+    *cable.is_cut.write() = false;
+    assert_eq!(world.with_key("/v1/apps", &secret).await.status, 403);
 }

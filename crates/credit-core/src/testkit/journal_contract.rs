@@ -30,6 +30,7 @@ macro_rules! journal_contract_tests {
                 of_many_that_want_one_slot_exactly_one_gets_it,
                 books_written_at_once_lose_nothing,
                 an_empty_and_a_large_group_are_kept_whole,
+                groups_larger_than_any_document_are_kept_whole_among_others,
             ]
         );
     };
@@ -194,4 +195,39 @@ pub async fn an_empty_and_a_large_group_are_kept_whole(journal: Arc<dyn Journal>
     assert_eq!(journal.append(book(1), 1, empty.clone()).await, Ok(Appended::Appended));
     assert_eq!(journal.append(book(1), 2, large.clone()).await, Ok(Appended::Appended));
     assert_eq!(journal.read(book(1), 1, 10).await, Ok(vec![(1, empty), (2, large)]));
+}
+
+pub async fn groups_larger_than_any_document_are_kept_whole_among_others(journal: Arc<dyn Journal>) {
+    let large = |id: u128, bytes: usize| {
+        let first = u8::try_from(id).expect("small");
+        Group { id, bytes: (first..=255).cycle().take(bytes).collect() }
+    };
+    let groups =
+        [group(1), large(2, 40 << 20), group(3), large(4, (12 << 20) + 1), large(5, 17 << 20), group(6)];
+    for (sequence, group) in (1..).zip(&groups) {
+        assert_eq!(journal.append(book(1), sequence, group.clone()).await, Ok(Appended::Appended));
+        assert_eq!(journal.append(book(1), sequence, group.clone()).await, Ok(Appended::Appended), "again");
+        let other = large(9, 13 << 20);
+        assert_eq!(journal.append(book(1), sequence, other).await, Ok(Appended::Taken));
+    }
+    // Not by `assert_eq`, which would print them.
+    let is_kept = |kept: &[(Sequence, Group)], from: Sequence| {
+        kept.iter()
+            .cloned()
+            .eq((from..).zip(groups.iter().skip(usize::try_from(from - 1).expect("small")).cloned()))
+    };
+    assert!(is_kept(&journal.read(book(1), 1, 10).await.expect("readable"), 1));
+    assert!(is_kept(&journal.read(book(1), 4, 10).await.expect("readable"), 4));
+    let known = journal.read_known(book(1), 2, 10).await.expect("readable");
+    assert!(known.first() == Some(&(2, groups[1].clone())));
+    let (mut next, mut read) = (1, Vec::new());
+    loop {
+        let page = journal.read_page(book(1), next, 10).await.expect("readable");
+        let Some((last, _)) = page.groups.last() else { break };
+        next = last + 1;
+        assert!(!page.is_head || next == 7, "the head is 6, and not {}", next - 1);
+        read.extend(page.groups);
+    }
+    assert!(is_kept(&read, 1));
+    assert_eq!(journal.head(book(1)).await, Ok(6));
 }

@@ -5,12 +5,9 @@
 //! may have written it is met by the same insert again, once; a slot takes it once however often it comes.
 
 use credit_core::ports::StoreError;
-use credit_core::ports::journal::{BookId, Group, Sequence};
-use mongodb::bson::{Bson, Document, RawArrayBuf, RawDocumentBuf, rawdoc};
+use mongodb::bson::{Bson, Document, RawDocumentBuf};
 
-use super::JOURNAL;
 use super::error::{DUPLICATE_KEY, Failed, is_duplicate, is_passing_code};
-use super::layout::{binary, integer, millis, uuid};
 use super::link::Link;
 
 /// How often an append is sent before its caller is told that its outcome is not known.
@@ -21,7 +18,7 @@ const ATTEMPTS: u32 = 2;
 pub(super) enum Inserted {
     /// A majority has it.
     Done,
-    /// The slot is filled, by us or by another.
+    /// There is one with this id, by us or by another.
     Filled,
 }
 
@@ -33,18 +30,14 @@ struct Fault {
     passes: bool,
 }
 
-/// Fills the slot unless it is filled. [`StoreError::Unavailable`] only if none of the attempts can have written it.
-pub(super) async fn insert(
-    link: &Link,
-    book: BookId,
-    sequence: Sequence,
-    group: &Group,
-) -> Result<Inserted, StoreError> {
+/// Runs the insert of one document unless its id is taken. [`StoreError::Unavailable`] only if none of the attempts can
+/// have written it.
+pub(super) async fn insert(link: &Link, command: &RawDocumentBuf) -> Result<Inserted, StoreError> {
     // Why an attempt may have happened, or may yet.
     let mut doubt: Option<String> = None;
     let mut attempt = 1;
     loop {
-        let fault = match once(link, command(link, book, sequence, group)).await {
+        let fault = match once(link, command.clone()).await {
             Ok(inserted) => return Ok(inserted),
             Err(fault) => fault,
         };
@@ -57,20 +50,6 @@ pub(super) async fn insert(
         }
         doubt = Some(why);
         attempt += 1;
-    }
-}
-
-fn command(link: &Link, book: BookId, sequence: Sequence, group: &Group) -> RawDocumentBuf {
-    let mut documents = RawArrayBuf::new();
-    documents.push(rawdoc! {
-        "_id": {"b": uuid(book.as_u128()), "s": integer(sequence)},
-        "g": uuid(group.id),
-        "d": binary(&group.bytes),
-    });
-    rawdoc! {
-        "insert": JOURNAL,
-        "documents": documents,
-        "writeConcern": {"w": "majority", "j": true, "wtimeout": millis(link.deadline)},
     }
 }
 

@@ -1,6 +1,7 @@
 //! Books as one document for each slot.
 //!
-//! `{_id: {b: book, s: sequence}, g: group, d: bytes}`. The id is the slot, so that the one index every collection has
+//! `{_id: {b: book, s: sequence}, g: group, d: bytes}`, or `n` in place of `d`: the number of parts that the bytes are
+//! kept in, where a document has no room for them (see [`super::parts`]). The id is the slot, so that the one index every collection has
 //! is the rule that a slot is filled once; it leads with the book, which is how the collection is sharded. Slot 0 holds
 //! no group: it is the book's fence (see [`super::fence`]). Which books there are, an index of their first slots tells
 //! (see [`super::books`]).
@@ -13,7 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use credit_core::ports::StoreError;
 use credit_core::ports::journal::{Appended, BOOKS_A_PAGE, BookId, Group, Journal, Page, Sequence};
-use mongodb::bson::{RawDocument, RawDocumentBuf, Timestamp, doc};
+use mongodb::bson::{RawArrayBuf, RawDocument, RawDocumentBuf, Timestamp, cstr, doc, rawdoc};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -21,11 +22,9 @@ use super::append::{self, Inserted};
 use super::books;
 use super::error::Failed;
 use super::fence::Fences;
-use super::layout::{damaged, read_slot, slot, slot_bounds};
+use super::layout::{binary, damaged, integer, millis, read_slot, slot, slot_bounds, uuid};
 use super::link::Link;
-
-/// The most bytes of one group. The server refuses documents over 16 MiB; the ledger closes a group once it has 8 MiB.
-pub(super) const GROUP_BYTES: usize = 12 << 20;
+use super::parts::{self, PART_BYTES};
 
 /// How many groups are read from a slot on that another has taken.
 const TAKEN_GROUPS: usize = 16;
@@ -71,6 +70,37 @@ impl MongoJournal {
         Err(StoreError::Corrupt(format!(
             "{book} cannot be filled at {sequence}: the slot before is empty, and a book has no gaps"
         )))
+    }
+
+    /// The command that fills a slot.
+    fn insert(&self, book: BookId, sequence: Sequence, group: &Group, parts: i64) -> RawDocumentBuf {
+        let mut document = rawdoc! {
+            "_id": {"b": uuid(book.as_u128()), "s": integer(sequence)},
+            "g": uuid(group.id),
+        };
+        if parts == 0 {
+            document.append(cstr!("d"), binary(&group.bytes));
+        } else {
+            document.append(cstr!("n"), parts);
+        }
+        let mut documents = RawArrayBuf::new();
+        documents.push(document);
+        rawdoc! {
+            "insert": super::JOURNAL,
+            "documents": documents,
+            "writeConcern": {"w": "majority", "j": true, "wtimeout": millis(self.link.deadline)},
+        }
+    }
+
+    /// The group in a slot, and whether it is kept in parts.
+    async fn read_group(&self, book: BookId, document: &RawDocument) -> Result<(Group, bool), StoreError> {
+        let id = group_id(document)?;
+        if let Some(count) = document.get("n").map_err(|error| damaged(&error))? {
+            let count = count.as_i64().ok_or_else(|| damaged(&"a count of parts is no number"))?;
+            return Ok((Group { id, bytes: parts::read(&self.link, book, id, count).await? }, true));
+        }
+        let bytes = document.get_binary("d").map_err(|error| damaged(&error))?;
+        Ok((Group { id, bytes: Bytes::copy_from_slice(bytes.bytes) }, false))
     }
 
     /// Whose group a majority has in this slot. What is there stays for ever.
@@ -135,7 +165,7 @@ impl MongoJournal {
             let projection = if backwards {
                 doc! {"_id": 1}
             } else {
-                doc! {"g": 1, "d": 1}
+                doc! {"g": 1, "d": 1, "n": 1}
             };
             // Below zero: one answer and no more, however many groups have room in it.
             let count = i64::try_from(limit).unwrap_or(i64::MAX).saturating_neg();
@@ -174,14 +204,21 @@ impl MongoJournal {
         let found = self.find(book, from, count, false, proof).await?;
         let bytes: usize = found.iter().map(|document| document.as_bytes().len()).sum();
         // Fewer than asked for are the end, unless the server may have stopped because there was no room for the next.
-        let is_head = found.len() < count && bytes + GROUP_BYTES < ANSWER_BYTES;
+        let mut is_head = found.len() < count && bytes + PART_BYTES < ANSWER_BYTES;
         let mut groups = Vec::with_capacity(found.len());
+        let all = found.len();
         for (next, document) in (from..).zip(found) {
-            let (sequence, group) = read_group(&document)?;
+            let (_, sequence) = read_slot(&document)?;
             if sequence != next {
                 return Err(StoreError::Corrupt(format!("slot {next} of book {book} is missing")));
             }
+            let (group, is_large) = self.read_group(book, &document).await?;
             groups.push((sequence, group));
+            // Whoever reads has one of these in memory at a time.
+            if is_large && groups.len() < all {
+                is_head = false;
+                break;
+            }
         }
         if let Some((last, _)) = groups.last() {
             self.note_filled(book, *last);
@@ -193,19 +230,23 @@ impl MongoJournal {
 #[async_trait]
 impl Journal for MongoJournal {
     async fn append(&self, book: BookId, sequence: Sequence, group: Group) -> Result<Appended, StoreError> {
-        if group.bytes.len() > GROUP_BYTES {
-            return Err(StoreError::Corrupt(format!(
-                "a group of {} bytes does not fit a slot, which takes {GROUP_BYTES}",
-                group.bytes.len()
-            )));
-        }
+        let parts = parts::count(group.bytes.len())?;
         self.check_no_gap(book, sequence).await?;
-        match append::insert(&self.link, book, sequence, &group).await? {
+        if parts > 0 {
+            parts::put(&self.link, book, &group).await?;
+        }
+        match append::insert(&self.link, &self.insert(book, sequence, &group, parts)).await? {
             Inserted::Done => {
                 self.note_filled(book, sequence);
                 Ok(Appended::Appended)
             }
-            Inserted::Filled => self.resolve(book, sequence, group.id).await,
+            Inserted::Filled => {
+                let whose = self.resolve(book, sequence, group.id).await?;
+                if whose == Appended::Taken && parts > 0 {
+                    parts::remove(&self.link, book, group.id);
+                }
+                Ok(whose)
+            }
         }
     }
 
@@ -284,12 +325,6 @@ fn group_id(document: &RawDocument) -> Result<u128, StoreError> {
     let bytes =
         id.bytes.try_into().map_err(|_| StoreError::Corrupt("a group's id does not read".to_owned()))?;
     Ok(u128::from_be_bytes(bytes))
-}
-
-fn read_group(document: &RawDocument) -> Result<(Sequence, Group), StoreError> {
-    let (_, sequence) = read_slot(document)?;
-    let bytes = document.get_binary("d").map_err(|error| damaged(&error))?;
-    Ok((sequence, Group { id: group_id(document)?, bytes: Bytes::copy_from_slice(bytes.bytes) }))
 }
 
 impl std::fmt::Debug for MongoJournal {

@@ -21,6 +21,7 @@ mod kept;
 mod layout;
 mod likeness;
 mod link;
+mod parts;
 mod pause;
 mod pool;
 mod puts;
@@ -147,7 +148,7 @@ impl MongoStore {
         gate::check(&link, &options).await?;
         // Before anything is touched: is it ours, and of a format that we know?
         identity::found(&link, &options).await?;
-        for shape in [Shape::store(), Shape::journal()] {
+        for shape in [Shape::store(), Shape::journal(), Shape::parts()] {
             let made = schema::make(&link, &shape, options.schema_timeout).await;
             made.map_err(|not_made| not_made.connect(&options))?;
         }

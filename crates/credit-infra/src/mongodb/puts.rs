@@ -2,7 +2,8 @@
 //!
 //! `insert` and `update` as commands, which the driver does not repeat by itself; a view is the same however often it is
 //! put, so that we do. A view that is mostly new is inserted, and only what is there already is updated; collections
-//! whose views mostly change are updated at once. What is kept at the same sequence or a newer one stays.
+//! whose views mostly change are updated at once: an older one is replaced, and where none is found, one is made. What is
+//! kept at the same sequence or a newer one is not found and cannot be made, and so it stays.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,14 +13,14 @@ use credit_core::AppId;
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::{Collection, IndexKeys, Write};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use mongodb::bson::{Bson, Document, RawArrayBuf, RawDocumentBuf, cstr, doc, rawdoc};
+use mongodb::bson::{Bson, Document, RawArrayBuf, RawDocumentBuf, cstr, rawdoc};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::documents::MongoDocuments;
 use super::error::DUPLICATE_KEY;
-use super::kept::{encode, place};
-use super::layout::{integer, millis};
+use super::kept::{encode, raw_id};
+use super::layout::{integer, millis, uuid};
 use super::pause::Backoff;
 use super::schema::documents_name;
 
@@ -41,27 +42,23 @@ impl Habits {
 }
 
 /// One view, ready to be written.
-#[derive(Clone)]
 struct View {
-    place: Document,
-    sequence: u64,
+    /// Finds it where an older one is kept.
+    older: RawDocumentBuf,
     document: RawDocumentBuf,
+}
+
+impl View {
+    /// The statement that puts it in the place of an older one; or also where there is none.
+    fn statement(&self, upsert: bool) -> RawDocumentBuf {
+        rawdoc! {"q": self.older.clone(), "u": self.document.clone(), "upsert": upsert}
+    }
 }
 
 /// Views of one collection for one command.
 struct Bulk {
     collection: &'static Collection,
-    views: Arc<[View]>,
-}
-
-/// The update that keeps the newer one, also where nothing is kept yet.
-pub(super) fn put_update(document: &RawDocumentBuf, sequence: u64) -> Vec<Document> {
-    let document = Document::try_from(document.as_ref()).expect("made by us");
-    vec![doc! {"$replaceWith": {"$cond": [
-        {"$lt": ["$v", integer(sequence)]},
-        {"$literal": document},
-        "$$ROOT",
-    ]}}]
+    views: Vec<View>,
 }
 
 impl MongoDocuments {
@@ -85,19 +82,17 @@ impl MongoDocuments {
         Ok(())
     }
 
-    async fn put_bulk(&self, bulk: Bulk) -> Result<(), StoreError> {
-        let mostly_new = self.habits.of(bulk.collection);
-        let mut views: Vec<View> = bulk.views.to_vec();
+    async fn put_bulk(&self, Bulk { collection, views }: Bulk) -> Result<(), StoreError> {
+        let mostly_new = self.habits.of(collection);
+        let all: Vec<usize> = (0..views.len()).collect();
         if mostly_new.load(Ordering::Relaxed) {
-            let all = views.len();
-            let there = self.insert(bulk.collection, &views).await?;
-            views = there.into_iter().filter_map(|index| views.get(index).cloned()).collect();
-            mostly_new.store(views.len() * 2 <= all, Ordering::Relaxed);
-            if !views.is_empty() {
-                self.update(bulk.collection, &views).await?;
+            let there = self.insert(collection, &views).await?;
+            mostly_new.store(there.len() * 2 <= all.len(), Ordering::Relaxed);
+            if !there.is_empty() {
+                self.update(collection, &views, there).await?;
             }
         } else {
-            let fresh = self.update(bulk.collection, &views).await?;
+            let fresh = self.update(collection, &views, all).await?;
             mostly_new.store(fresh * 2 > views.len(), Ordering::Relaxed);
         }
         Ok(())
@@ -123,35 +118,47 @@ impl MongoDocuments {
         Ok(reply.duplicates)
     }
 
-    /// Updates or makes. Answers how many were made.
-    async fn update(&self, collection: &'static Collection, views: &[View]) -> Result<usize, StoreError> {
-        let mut views: Vec<View> = views.to_vec();
-        let mut made = 0;
-        let mut backoff = Backoff::until(Instant::now() + self.link.deadline);
-        loop {
-            let statement = |view: &View| {
-                let update = put_update(&view.document, view.sequence);
-                doc! {"q": view.place.clone(), "u": update, "upsert": true}
-            };
-            let command = doc! {
-                "update": documents_name(collection),
-                "updates": views.iter().map(statement).collect::<Vec<_>>(),
-                "ordered": false,
-            };
-            let mut command = RawDocumentBuf::try_from(&command)
-                .map_err(|error| StoreError::Unavailable(format!("views cannot be written: {error}")))?;
-            command.append(cstr!("writeConcern"), self.concern());
-            let reply = self.bulk(command).await?;
-            made += reply.made;
-            if reply.duplicates.is_empty() {
-                return Ok(made);
-            }
-            // Two made the same one in the same moment; there is one now to compare with.
-            views = reply.duplicates.into_iter().filter_map(|index| views.get(index).cloned()).collect();
-            if !backoff.pause().await {
-                return Err(StoreError::OutcomeUnknown("views are made by others all the time".to_owned()));
+    /// Updates or makes the views of these indexes. Answers how many were made.
+    async fn update(
+        &self,
+        collection: &'static Collection,
+        views: &[View],
+        wanted: Vec<usize>,
+    ) -> Result<usize, StoreError> {
+        let reply = self.replace(collection, views, &wanted, true).await?;
+        // What could not be made is there: the same or a newer one, which stays, or one that another made in the same
+        // moment, which may be older.
+        let there: Vec<usize> =
+            reply.duplicates.into_iter().filter_map(|index| wanted.get(index).copied()).collect();
+        if !there.is_empty() {
+            let again = self.replace(collection, views, &there, false).await?;
+            if !again.duplicates.is_empty() {
+                let why = format!("{}: a key of a view is another one's", collection.name);
+                return Err(StoreError::OutcomeUnknown(why));
             }
         }
+        Ok(reply.made)
+    }
+
+    /// Replaces older ones.
+    async fn replace(
+        &self,
+        collection: &'static Collection,
+        views: &[View],
+        wanted: &[usize],
+        upsert: bool,
+    ) -> Result<Reply, StoreError> {
+        let mut updates = RawArrayBuf::new();
+        for view in wanted.iter().filter_map(|index| views.get(*index)) {
+            updates.push(view.statement(upsert));
+        }
+        let command = rawdoc! {
+            "update": documents_name(collection),
+            "updates": updates,
+            "ordered": false,
+            "writeConcern": self.concern(),
+        };
+        self.bulk(command).await
     }
 
     fn concern(&self) -> RawDocumentBuf {
@@ -277,14 +284,14 @@ impl Puts {
             });
             let (collection, views, bytes) = &mut by_collection[at];
             if views.len() >= STATEMENTS || (*bytes + size > BYTES && !views.is_empty()) {
-                bulks.push(Bulk { collection, views: std::mem::take(views).into() });
+                bulks.push(Bulk { collection, views: std::mem::take(views) });
                 *bytes = 0;
             }
             *bytes += size;
             views.push(view);
         }
         let rest = by_collection.into_iter().filter(|(_, views, _)| !views.is_empty());
-        bulks.extend(rest.map(|(collection, views, _)| Bulk { collection, views: views.into() }));
+        bulks.extend(rest.map(|(collection, views, _)| Bulk { collection, views }));
         bulks
     }
 }
@@ -293,10 +300,10 @@ impl View {
     fn of(app: AppId, put: &Put) -> Option<Self> {
         let Write::Put { collection, id, sequence, body, keys } = &put.write else { return None };
         let keys: &IndexKeys = keys;
-        Some(Self {
-            place: place(app, collection, id),
-            sequence: *sequence,
-            document: encode(app, collection, (id, *sequence, body), keys, None),
-        })
+        let mut older = rawdoc! {"_id": raw_id(app, id), "v": {"$lt": integer(*sequence)}};
+        if !collection.indexes.is_empty() {
+            older.append(cstr!("a"), uuid(app.as_u128()));
+        }
+        Some(Self { older, document: encode(app, collection, (id, *sequence, body), keys, None) })
     }
 }

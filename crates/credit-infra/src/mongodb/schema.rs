@@ -42,9 +42,25 @@ impl Shape {
             "_id": slot,
             "g": {"bsonType": "binData"},
             "d": {"bsonType": "binData"},
+            "n": {"bsonType": "long", "minimum": 2},
             "fence": {"bsonType": "long"},
         };
         Self::of(JOURNAL, &["_id"], properties, vec![super::books::index()])
+    }
+
+    /// What of the books has no room in one document.
+    pub(super) fn parts() -> Self {
+        let part = doc! {
+            "bsonType": "object",
+            "required": ["b", "g", "p"],
+            "properties": {
+                "b": {"bsonType": "binData"},
+                "g": {"bsonType": "binData"},
+                "p": {"bsonType": "long", "minimum": 1},
+            },
+        };
+        let properties = doc! {"_id": part, "d": {"bsonType": "binData"}};
+        Self::of(super::parts::PARTS, &["_id", "d"], properties, Vec::new())
     }
 
     /// What the store says of itself.

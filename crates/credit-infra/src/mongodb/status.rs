@@ -78,7 +78,8 @@ async fn look_through(link: &Link, options: &MongoOptions) -> Result<MongoStatus
     let identity = identity::found(link, options).await?;
     let there = listed(link, options).await?;
     let modules = options.collections.iter().map(|collection| Shape::of_collection(collection));
-    let shapes: Vec<Shape> = [Shape::journal(), Shape::store()].into_iter().chain(modules).collect();
+    let shapes: Vec<Shape> =
+        [Shape::journal(), Shape::parts(), Shape::store()].into_iter().chain(modules).collect();
     let rights = Rights::ask(link, options).await?;
     rights.check(&shapes.iter().map(|shape| shape.name.as_str()).collect::<Vec<_>>())?;
     let mut collections = Vec::new();

@@ -18,9 +18,9 @@ use tokio::time::Instant;
 use super::documents::MongoDocuments;
 use super::error::{Failed, code, is_duplicate, sentence};
 use super::kept::{encode, place, place_at};
+use super::layout::integer;
 use super::link::{Link, durable};
 use super::pause::Backoff;
-use super::puts::put_update;
 use super::refusal::{exists, index_of, place_of, version};
 use super::schema::documents_name;
 
@@ -276,3 +276,14 @@ impl Transaction<'_> {
 
 /// The most statements in one command.
 const RUN: usize = 5_000;
+
+/// The update that keeps the newer one, also where nothing is kept yet: a statement that meets a key that is there would
+/// end the transaction.
+fn put_update(document: &RawDocumentBuf, sequence: u64) -> Vec<Document> {
+    let document = Document::try_from(document.as_ref()).expect("made by us");
+    vec![doc! {"$replaceWith": {"$cond": [
+        {"$lt": ["$v", integer(sequence)]},
+        {"$literal": document},
+        "$$ROOT",
+    ]}}]
+}

@@ -12,6 +12,7 @@ mod failover;
 mod faults;
 mod faulty;
 mod gate;
+mod large;
 mod schema;
 mod table;
 mod transactions;

@@ -284,7 +284,7 @@ impl Book {
         loop {
             self.load_for(&group).await?;
             if self.state.write().apply(&group) {
-                self.lanes.note(id, Instant::now());
+                self.lanes.note(sequence, id, Instant::now());
                 self.appended.notify_one();
                 return Ok(());
             }

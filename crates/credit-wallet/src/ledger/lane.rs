@@ -16,7 +16,7 @@ use tracing::Instrument;
 
 use super::book::Book;
 use super::codec;
-use super::courtesy::Courtesy;
+use super::courtesy::Turn;
 use super::draft::{Draft, Effects, NotNow, Verdict};
 use super::job::Job;
 use super::state::TailGroup;
@@ -33,8 +33,6 @@ pub(crate) struct Lane {
     /// What callers get whose group has landed: they are told once the next group is on its way, so that the disk does not
     /// wait for it.
     owed: Vec<(Box<Job>, Verdict)>,
-    /// Towards the lanes of other processes.
-    courtesy: Courtesy,
 }
 
 /// A group on its way, with the commands that wait for it.
@@ -56,8 +54,7 @@ impl Flight {
 
 impl Lane {
     pub(crate) fn new(book: Arc<Book>, queue: mpsc::Receiver<Box<Job>>) -> Self {
-        let (waiting, courtesy) = (VecDeque::new(), Courtesy::default());
-        Self { book, queue, waiting, flight: None, owed: Vec::new(), courtesy }
+        Self { book, queue, waiting: VecDeque::new(), flight: None, owed: Vec::new() }
     }
 
     /// Works until the queue is closed and empty.
@@ -83,28 +80,34 @@ impl Lane {
         let mut draft: Option<Draft> = None;
         let mut open = true;
         loop {
-            if open && !self.waiting.is_empty() {
+            let turn = self.others_turn();
+            if turn.is_some()
+                && let Some(early) = draft.take()
+            {
+                self.decide_again(early.decided); // behind what the others append
+            }
+            if open && turn.is_none() && !self.waiting.is_empty() && !self.is_in_vain() {
                 open = self.extend(&mut draft).await;
             }
-            let has_room = open && self.waiting.is_empty();
+            let has_room = open && self.waiting.len() < limit;
             let mut arrived = Vec::new();
-            match (&mut self.flight, draft.is_some()) {
-                (None, true) => {
-                    let Some(pause) = self.courtesy.pause(Instant::now()) else { return draft };
+            match (&mut self.flight, draft.is_some(), turn) {
+                (None, true, _) => return draft,
+                (None, false, Some(turn)) if !self.waiting.is_empty() => {
                     tokio::select! {
-                        () = tokio::time::sleep_until(pause) => return draft,
+                        () = tokio::time::sleep_until(turn.look) => self.look().await,
                         taken = self.queue.recv_many(&mut arrived, limit), if has_room => {
                             open = taken > 0;
                         }
                     }
                 }
-                (None, false) => {
+                (None, false, _) => {
                     open = true;
                     if self.waiting.is_empty() && self.queue.recv_many(&mut arrived, limit).await == 0 {
                         return None;
                     }
                 }
-                (Some(flight), _) => {
+                (Some(flight), ..) => {
                     tokio::select! {
                         biased;
                         landed = flight.landed() => {
@@ -113,7 +116,7 @@ impl Lane {
                                 self.decide_again(lost.decided);
                             }
                             self.conclude(landed).await;
-                            if draft.is_some() && self.courtesy.pause(Instant::now()).is_none() {
+                            if draft.is_some() && self.others_turn().is_none() {
                                 return draft;
                             }
                             self.pay();
@@ -126,6 +129,24 @@ impl Lane {
                 }
             }
             self.waiting.extend(arrived);
+        }
+    }
+
+    /// How long the next slot is left to the lanes of other processes, if nothing of this one is on its way.
+    fn others_turn(&self) -> Option<Turn> {
+        if self.flight.is_some() { None } else { self.book.lanes.turn(Instant::now()) }
+    }
+
+    /// Whether what is decided on top of the group that is on its way would have to be decided again, since others come
+    /// in between.
+    fn is_in_vain(&self) -> bool {
+        self.flight.is_some() && self.book.lanes.are_several(Instant::now())
+    }
+
+    /// Looks whether others have appended. Where that fails, the append tells.
+    async fn look(&self) {
+        if let Err(error) = self.book.follow(0).await {
+            self.book.note_damage(&error);
         }
     }
 
@@ -231,7 +252,9 @@ impl Lane {
         let jobs = |decided: Vec<(Box<Job>, Verdict)>| decided.into_iter().map(|(job, _)| job);
         match landed {
             Ok(Appended::Appended) => {
-                self.courtesy.landed(&self.book.lanes, flight.sent, Instant::now());
+                if self.book.parts.journal.is_shared() {
+                    self.book.lanes.landed(flight.group.sequence, flight.sent, Instant::now());
+                }
                 metrics::histogram!("credit_ledger_group_records")
                     .record(f64::from(u32::try_from(flight.group.records.len()).unwrap_or(u32::MAX)));
                 meter::count_posted(&flight.group.records);
@@ -242,7 +265,6 @@ impl Lane {
                 self.owed = flight.decided;
             }
             Ok(Appended::Taken) => {
-                self.courtesy.lost(Instant::now());
                 metrics::counter!("credit_ledger_slots_taken_total").increment(1);
                 match self.book.follow(flight.group.sequence).await {
                     Ok(()) => self.decide_again(flight.decided),
@@ -290,6 +312,11 @@ async fn append(book: Arc<Book>, sequence: u64, group: Group) -> Result<Appended
     let mut unknown = None;
     loop {
         match book.parts.journal.append(book.id, sequence, group.clone()).await {
+            // Asking again does not mend what is kept; what the first attempt did stays unknown.
+            Err(error @ StoreError::Corrupt(_)) if unknown.is_some() => {
+                book.note_damage(&error);
+                return Err(StoreError::OutcomeUnknown(unknown.unwrap_or_default()));
+            }
             // After an attempt that may still land, a refusal of the next one says nothing about the first.
             Err(error) if unknown.is_some() || matches!(error, StoreError::OutcomeUnknown(_)) => {
                 let why = unknown.get_or_insert_with(|| error.to_string()).clone();

@@ -1,10 +1,11 @@
 //! Who stands behind an `X-API-Key`.
 //!
 //! Secrets are looked up by their keyed hash, so the time of a comparison tells nothing about them. What was looked up
-//! is believed for less than a second: a deleted key stops within a second in every process.
+//! is believed for less than a second from before it was asked: a deleted key stops within a second in every process.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use credit_core::ports::StoreError;
@@ -19,6 +20,9 @@ use crate::front_door::{AuthFailure, Authenticator};
 use crate::store::api_keys::{self, API_KEYS, BY_SECRET};
 
 const BELIEVED_FOR: Duration = Duration::from_millis(750);
+/// One of those who come after that looks again, while the others believe on: a busy key does not send all of its callers
+/// to the store at once when its time is over.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(400);
 const REMEMBERED: u64 = 10_000;
 const SECRET_LENGTH: usize = PREFIX.len() + 43; // 32 bytes in base64url without padding
 
@@ -30,6 +34,20 @@ struct Entry {
     principal: Principal,
     good_until: Option<Timestamp>,
     noted: Noted,
+    asked: Instant,
+    /// Somebody looks again.
+    renewed: AtomicBool,
+}
+
+impl Entry {
+    fn is_good(&self) -> bool {
+        self.asked.elapsed() < BELIEVED_FOR
+    }
+
+    /// Whether it is for this caller to look again: for the first one that finds it old.
+    fn is_to_be_renewed(&self) -> bool {
+        self.asked.elapsed() >= LOOK_AGAIN_AFTER && !self.renewed.swap(true, Ordering::Relaxed)
+    }
 }
 
 impl Verified {
@@ -49,7 +67,11 @@ impl Authenticator for ApiKeys {
             return Err(AuthFailure::Invalid);
         }
         let secret = self.hash.hash(PURPOSE, credential);
-        let entry = match self.verified.0.get(&secret) {
+        let entry = match self.verified.0.get(&secret).filter(|entry| entry.is_good()) {
+            Some(entry) if entry.is_to_be_renewed() => match self.look_up(credential, &secret).await {
+                Err(AuthFailure::Unavailable(_)) if entry.is_good() => entry,
+                renewed => renewed.inspect_err(|_| self.verified.forget(&secret))?,
+            },
             Some(entry) => entry,
             None => self.look_up(credential, &secret).await?,
         };
@@ -65,14 +87,15 @@ impl Authenticator for ApiKeys {
 impl ApiKeys {
     /// By the hash under our newest key, else under an earlier one; then it is hashed again under the newest.
     async fn look_up(&self, credential: &str, secret: &SecretHash) -> Result<Arc<Entry>, AuthFailure> {
+        let asked = Instant::now();
         if let Some(document) = self.by_secret(secret).await? {
-            let entry = self.entry(&document, secret)?;
+            let entry = self.entry(&document, secret, asked)?;
             self.verified.0.insert(*secret, entry.clone());
             return Ok(entry);
         }
         for earlier in self.hash.earlier(PURPOSE, credential) {
             if let Some(document) = self.by_secret(&earlier).await? {
-                let entry = self.entry(&document, &earlier)?;
+                let entry = self.entry(&document, &earlier, asked)?;
                 self.rehash(&document, &earlier, *secret).await?;
                 // Not remembered: the next call finds it under the newest, or tries again.
                 return Ok(entry);
@@ -87,7 +110,12 @@ impl ApiKeys {
         Ok(rows.into_iter().next().map(|row| row.document))
     }
 
-    fn entry(&self, document: &Document, secret: &SecretHash) -> Result<Arc<Entry>, AuthFailure> {
+    fn entry(
+        &self,
+        document: &Document,
+        secret: &SecretHash,
+        asked: Instant,
+    ) -> Result<Arc<Entry>, AuthFailure> {
         let key = api_keys::decode(document).map_err(AuthFailure::Unavailable)?;
         let good_until = key.good_until(secret).ok_or_else(|| {
             AuthFailure::Unavailable(StoreError::Corrupt(format!("the secrets of API key {}", key.id)))
@@ -97,6 +125,8 @@ impl ApiKeys {
             principal: Principal::Application { app: key.app_id, key: key.id, scopes: key.scopes },
             good_until,
             noted: self.last_uses.of(key.id),
+            asked,
+            renewed: AtomicBool::new(false),
         }))
     }
 
