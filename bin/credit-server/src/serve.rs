@@ -112,7 +112,7 @@ async fn serve(
         _ => settings,
     };
     let service = Arc::new(Service::over_store_in(&settings, &process)?);
-    registry.begin(&Known { jobs: service.manager.jobs().iter().map(|job| job.name()).collect() });
+    registry.begin(&Known { jobs: service.job_names() });
     let measured = service.clone();
     registry.observe(Box::new(move || measured.measure()));
     service.shared.start();
