@@ -21,6 +21,7 @@ mod kept;
 mod layout;
 mod likeness;
 mod link;
+mod moment;
 mod pause;
 mod pool;
 mod puts;
