@@ -342,7 +342,8 @@ fn only_an_admin_has_a_backup_made_and_nobody_says_where_to() {
     assert_eq!(backups_in(shelf.path()).len(), 1, "none of them made one");
     make_backup(&admin);
     assert_eq!(backups_in(shelf.path()).len(), 2);
-    let metrics = Client::nobody(&server.metrics_base().expect("an address")).get("/metrics").expect(200).body;
+    let metrics =
+        Client::nobody(&server.metrics_base().expect("an address")).get("/metrics").expect(200).body;
     assert!(metrics.contains("\ncredit_backup_progress_ratio 1\n"), "{metrics}");
     assert!(metrics.contains("\ncredit_backup_last_began_timestamp_seconds "), "{metrics}");
     // A service that was told no place has no such job.
