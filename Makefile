@@ -111,6 +111,12 @@ monitoring: ## write what is made of the alerts and of the code of the dashboard
 	@scripts/tools.sh --quiet ops
 	@$(abspath target/tools)/ops/bin/python scripts/ops/monitoring.py
 
+.PHONY: rules
+rules: ## print the alert rules with links to where your people read docs/: RUNBOOKS=git.shop.com/credit/blob/main
+	@[[ -n "$(RUNBOOKS)" ]] || { echo "say where: make rules RUNBOOKS=git.shop.com/credit/blob/main"; exit 2; }
+	@scripts/tools.sh --quiet ops
+	@$(abspath target/tools)/ops/bin/python scripts/ops/monitoring.py rules "$(RUNBOOKS)"
+
 .PHONY: ops-filled
 ops-filled: ## list the sample values that an overlay still has: OVERLAY=deploy/k8s/overlays/prod
 	@[[ -n "$(OVERLAY)" ]] || { echo "say which: make ops-filled OVERLAY=deploy/k8s/overlays/prod"; exit 2; }

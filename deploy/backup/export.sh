@@ -1,9 +1,10 @@
 #!/bin/sh
 # A logical export of a service on MongoDB, with nothing but the program: everything as an embedded store, verified, in a
-# directory of its own below BACKUPS. With every process of the service stopped (docs/backup.md says why).
+# directory of its own below BACKUPS. The service works on; the export is of the moment at which it began.
 #   export.sh CONFIG... BACKUPS          CONFIG: the files that the service is started with
-# Environment: CREDIT_SERVER (the program), KEEP (how many exports are kept; all, if it is not set).
-# An export has its name only when it is whole and verified. One that was interrupted goes on when it is run again.
+# Environment: CREDIT_SERVER (the program), KEEP (how many exports are kept; all, if it is not set), STOPPED=1 (every process
+# of the service is stopped: an export that was interrupted then goes on where it was).
+# An export has its name only when it is whole and verified.
 set -eu
 umask 077
 [ $# -ge 2 ] || { echo "usage: $0 CONFIG... BACKUPS" >&2; exit 2; }
@@ -18,6 +19,13 @@ done
 mkdir -p "$1"
 backups=$(cd "$1" && pwd)
 part=$backups/export.part
+live=--live
+if [ -n "${STOPPED:-}" ]; then
+    live=
+else
+    # Of a moment that is gone.
+    rm -rf "$part"
+fi
 mkdir -p "$part/store"
 # Over the service's own files: the export is the embedded store, and its place is here.
 printf 'data_dir = "%s/store"\n[store]\nbackend = "embedded"\n' "$part" >"$part/here.toml"
@@ -25,7 +33,8 @@ printf 'data_dir = "%s/store"\n[store]\nbackend = "embedded"\n' "$part" >"$part/
 # shellcheck disable=SC2086 # one word for each file
 run() { "$program" $configs --config "$part/here.toml" "$@"; }
 
-run store copy --from mongodb --to embedded >"$part/copied.json"
+# shellcheck disable=SC2086 # nothing, or one word
+run store copy --from mongodb --to embedded $live >"$part/copied.json"
 run ledger verify >"$part/verified.json"
 rm -f "$part/here.toml" "$part/store/owner.json"
 (cd "$part" && sha256sum store/*.redb copied.json verified.json >SHA256SUMS)

@@ -126,9 +126,11 @@ def samples(text):
 
 
 def guide(rendered):
-    """docs/kubernetes.md names every sample value of prod, and every Secret that is made by hand with its files."""
+    """docs/kubernetes.md names every sample value of every overlay and of the image, and every Secret made by hand with its files."""
     told = (ROOT / "docs/kubernetes.md").read_text()
-    for value in [*samples(rendered["prod"]), *sorted(rules.BY_HAND), *rules.SECRET_FILES]:
+    image = samples((ROOT / "Dockerfile").read_text())
+    overlays = sorted({value for text in rendered.values() for value in samples(text)})
+    for value in [*overlays, *image, *sorted(rules.BY_HAND), *rules.SECRET_FILES]:
         if value not in told:
             yield f"docs/kubernetes.md does not say what to put for {value}"
 
@@ -265,7 +267,7 @@ def main():
         checks += [(f"{name}: probes", lambda name=name: program.probe(server, docs[name], READY[name]))]
     checks += [("every rule can fail", lambda: rules_test.blind(docs))]
     checks += [("alert rules", lambda: run(promtool(), "check", "rules", "deploy/monitoring/rules.yaml"))]
-    checks += [("alert cases", lambda: monitoring.play(promtool())), ("alert pages", monitoring.pages)]
+    checks += [("alert cases", lambda: monitoring.play(promtool())), ("alert pages", lambda: [*monitoring.pages(), *monitoring.unlinked()])]
     checks += [("rules and dashboards ask for what there is", lambda: [*monitoring.unknown(), *monitoring.blind_to_strangers()]), ("what is made of others", monitoring.stale)]
     checks += [("autoscaler", lambda: autoscaler(docs["prod"])), ("guide", lambda: guide(rendered)), ("links", links)]
     checks += [("what stops attacks is there", pointers), ("who follows the guide", lambda: operator(server))]

@@ -1,4 +1,5 @@
 """Rules, their cases and the dashboards. `monitoring.py` writes what is made of others; as a module it checks them all.
+`monitoring.py rules BASE` prints the rules with links to where people read docs/.
 
 Made of deploy/monitoring/rules.yaml: the copy for the Prometheus operator. Made of dashboards.py: the dashboards, for
 Grafana in Compose and as ConfigMaps on Kubernetes.
@@ -10,6 +11,7 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 import tempfile
 
 import yaml
@@ -22,6 +24,8 @@ COMPONENT = ROOT / "deploy/k8s/components/monitoring"
 # What others export: Prometheus itself, kube-state-metrics, the kubelet, cert-manager.
 FOREIGN = re.compile(r"^(up|kube_\w+|kubelet_\w+|certmanager_\w+)$")
 CASES = ("fires", "silent", "flapping")
+# Where docs/ can be read, as it stands in the rules: a sample that an overlay, or `make rules`, puts another one for.
+RUNBOOKS = "runbooks.example"
 OPERATOR_HEAD = """\
 # Made of deploy/monitoring/rules.yaml by `make monitoring`.
 apiVersion: monitoring.coreos.com/v1
@@ -192,7 +196,7 @@ def pages():
     for name, rule in alerts().items():
         if f"## {name}\n" not in text:
             yield f"{name} has no page in docs/alerts.md"
-        if rule["annotations"].get("runbook_url") != f"https://runbooks.example/docs/alerts.md#{name.lower()}":
+        if rule["annotations"].get("runbook_url") != f"https://{RUNBOOKS}/docs/alerts.md#{name.lower()}":
             yield f"{name} does not say where its page is"
         if rule["labels"]["severity"] not in ("page", "ticket"):
             yield f"{name} has no severity"
@@ -288,7 +292,32 @@ def play(promtool):
                 yield f"{done.stdout}{done.stderr}".strip()
 
 
+def linked(base):
+    """The rules with every runbook_url on that base; None if it is no host, with a path if there is one."""
+    base = base.removeprefix("https://").rstrip("/")
+    if not re.fullmatch(r"[\w-]+(\.[\w-]+)+(:\d+)?(/[\w.~-]+)*", base) or re.search(r"\bexample\b", base.split("/")[0]):
+        return None
+    return rules_text().replace(f"https://{RUNBOOKS}/", f"https://{base}/")
+
+
+def unlinked():
+    """A base is put into every link, and what is none, or is the sample, is refused."""
+    for base in ("git.shop.com/credit/blob/main", "https://docs.shop.com/"):
+        text = linked(base) or ""
+        if RUNBOOKS in text or text.count(f"https://{base.removeprefix('https://').rstrip('/')}/docs/alerts.md#") != len(alerts()):
+            yield f"{base} is not put into every link"
+    for base in (RUNBOOKS, "", "shop", "a.b/../c?d", "a b.com"):
+        if linked(base) is not None:
+            yield f"{base!r} is taken for an address"
+
+
 def main():
+    if sys.argv[1:2] == ["rules"]:
+        text = linked(sys.argv[2])
+        if text is None:
+            raise SystemExit(f"{sys.argv[2]!r} is no address where people read docs/: git.shop.com/credit/blob/main")
+        sys.stdout.write(text)
+        return
     for file, text in made().items():
         file.parent.mkdir(parents=True, exist_ok=True)
         if not file.exists() or file.read_text() != text:

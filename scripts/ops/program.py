@@ -36,6 +36,7 @@ class Place:
     def __init__(self, root, docs, pod):
         self.root = pathlib.Path(root)
         moved = {"/run/secrets/credit": self.root / "secrets", "/var/lib/credit": self.root / "data"}
+        moved["/var/backups/credit"] = self.root / "backups"
         for place in moved.values():
             place.mkdir(mode=0o700)
         for file in rules.secret_files(docs, pod):
@@ -183,6 +184,39 @@ def until(wanted, port, path, running):
     return f"{path} of port {port} answers {status}, not {wanted}"
 
 
+def rehearse(program, docs, place):
+    """Runs what a CronJob runs of the program, on the backups that the running one makes by itself."""
+    jobs = [
+        one
+        for doc, pod in rules.workloads(docs)
+        if doc["kind"] == "CronJob"
+        for one in pod["spec"]["containers"]
+        if one["image"].rpartition("/")[2].startswith("credit-server:")
+    ]
+    if not jobs:
+        return
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end and not list((place.root / "backups").glob("credit-*/backup.json")):
+        time.sleep(0.2)
+
+    def here(text):
+        return text.replace("/backups", str(place.root / "backups")).replace("/rehearsal", str(place.root / "rehearsal"))
+
+    (place.root / "rehearsal").mkdir()
+    for one in jobs:
+        more = {variable["name"]: here(variable["value"]) for variable in one.get("env", [])}
+        done = subprocess.run(
+            [program, *map(here, one["args"])],
+            env=place.environment() | more,
+            cwd=place.root,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        if done.returncode or not json.loads(done.stdout)["verified"]:
+            yield f"{one['name']} ends with {done.returncode}: {done.stdout}{done.stderr}"
+
+
 def probe(program, docs, ready):
     """Starts the program with what is rendered, asks what Kubernetes would, and stops it; `ready`: what ready answers."""
     for pod in servers(docs):
@@ -214,6 +248,7 @@ def probe(program, docs, ready):
                     place.command(program, "healthcheck"), env=place.environment(), capture_output=True, text=True, timeout=PATIENCE
                 )
                 told.append(health.returncode and f"healthcheck: {health.stdout}{health.stderr}")
+                told += rehearse(program, docs, place)
                 running.send_signal(signal.SIGTERM)
                 code = running.wait(timeout=PATIENCE)
                 told.append(code and f"ends with {code} at SIGTERM")

@@ -396,7 +396,38 @@ def egress(docs):
                 yield f"{what(doc)} lets out to the whole world"
 
 
-RULES = [selectors, ports, scaling, images, resources, security, references, labels, probes, ending, secrets, egress]
+def backups(docs):
+    """Who keeps a store puts backups of it on another claim, and who reads that one comes to where it is mounted."""
+
+    def claims(pod):
+        mounted = pod["spec"].get("volumes", [])
+        return {volume["name"]: volume["persistentVolumeClaim"]["claimName"] for volume in mounted if "persistentVolumeClaim" in volume}
+
+    shared = {doc["metadata"]["name"] for doc in of_kind(docs, "PersistentVolumeClaim") if "ReadWriteMany" in doc["spec"]["accessModes"]}
+    for doc, pod in workloads(docs):
+        if not is_server(pod):
+            continue
+        own, place = claims(pod), config(docs, pod).get("backup", {}).get("directory")
+        places = [mount["mountPath"] + "/" for mount in pod["spec"]["containers"][0]["volumeMounts"] if mount["name"] in own]
+        if doc["spec"].get("volumeClaimTemplates") and not place:
+            yield f"{what(doc)} keeps a store and makes no backups of it"
+        if place and not any(f"{place}/".startswith(mounted) for mounted in places):
+            yield f"{what(doc)}: backup.directory {place} is on no claim of its own"
+        for other, others in workloads(docs):
+            if other is doc:
+                continue
+            terms = others["spec"].get("affinity", {}).get("podAffinity", {}).get("requiredDuringSchedulingIgnoredDuringExecution", [])
+            is_near = any(
+                term["topologyKey"] == "kubernetes.io/hostname"
+                and selects(term["labelSelector"]["matchLabels"], pod["metadata"]["labels"])
+                for term in terms
+            )
+            for claim in sorted(set(claims(others).values()) & set(own.values()) - shared):
+                if not is_near:
+                    yield f"{what(other)} mounts claim {claim}, and may come to another node than {what(doc)}"
+
+
+RULES = [selectors, ports, scaling, images, resources, security, references, labels, probes, ending, secrets, egress, backups]
 
 
 def faults(docs):

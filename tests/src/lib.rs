@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod architecture;
+pub mod balancer;
 pub mod client;
 pub mod contract;
 pub mod load;
@@ -8,3 +9,4 @@ pub mod people;
 pub mod pki;
 pub mod server;
 pub mod story;
+pub mod wire;

@@ -175,9 +175,15 @@ impl Server {
 
     /// `kill -9`, then starts again on the same directory.
     pub fn kill_and_restart(&mut self) -> anyhow::Result<()> {
+        self.kill()?;
+        self.start_again()
+    }
+
+    /// `kill -9`. [`Self::start_again`] goes on with the same directory.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
         self.child.kill()?;
         self.child.wait()?;
-        self.start_again()
+        Ok(())
     }
 
     /// SIGTERM; answers the exit code. [`Self::start_again`] goes on with the same directory.

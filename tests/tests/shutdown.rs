@@ -136,6 +136,41 @@ fn while_load_balancers_notice_it_is_not_ready_and_answers_as_ever() {
     assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
+/// Sends one of many calls on a connection, and answers the head and the body.
+fn ask(stream: &mut TcpStream, path: &str) -> String {
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: shop\r\n\r\n").as_bytes()).expect("it is taken");
+    let mut text = Vec::new();
+    let mut piece = [0_u8; 4096];
+    while whole(&text).is_none() {
+        let length = stream.read(&mut piece).expect("an answer");
+        assert!(length > 0, "it was closed without an answer");
+        text.extend_from_slice(&piece[..length]);
+    }
+    String::from_utf8_lossy(&text).to_lowercase()
+}
+
+#[test]
+fn who_keeps_a_connection_open_is_told_to_come_back_over_another_one() {
+    let mut server = Server::start(&[("CREDIT_SERVER__DRAIN_DELAY", "3s")]).expect("a server");
+    let mut kept = connect(&server);
+    for _ in 0..2 {
+        let answer = ask(&mut kept, "/health/live");
+        assert!(answer.starts_with("http/1.1 200") && !answer.contains("connection: close"), "{answer}");
+    }
+    let code = std::thread::scope(|scope| {
+        let ending = scope.spawn(|| server.terminate().expect("it ends"));
+        std::thread::sleep(Duration::from_millis(500));
+        let answer = ask(&mut kept, "/health/live");
+        assert!(
+            answer.starts_with("http/1.1 200") && answer.contains("\r\nconnection: close\r\n"),
+            "{answer}"
+        );
+        assert_eq!(kept.read(&mut [0]).expect("the end"), 0, "nothing comes behind the last answer");
+        ending.join().expect("no panic")
+    });
+    assert_eq!(code, Some(0), "{}", server.log());
+}
+
 #[test]
 fn a_second_signal_hurries() {
     let mut server = Server::start(&[("CREDIT_SERVER__DRAIN_DELAY", "60s")]).expect("a server");

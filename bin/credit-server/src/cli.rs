@@ -1,12 +1,13 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use credit_core::{AppId, Scope};
 
-use crate::config::ShowFormat;
+use crate::config::{ShowFormat, duration};
 use crate::secrets::KeySet;
 
 const EXIT_CODES: &str = "\
@@ -84,14 +85,24 @@ pub(crate) enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Copy the embedded store, consistent and durable, to a new directory; the service must be stopped
+    /// Copy the embedded store of a stopped service, consistent and durable, to a new directory
     #[command(after_help = "Examples:\n  credit-server backup /backups/credit-2026-11-22\n\n\
-        To restore, stop the service and let data_dir be a copy of that directory. The secrets are not in it: keep\n\
-        them beside, for without encryption.keys and encryption.index_keys nobody finds or reads what is personal.")]
+        A running service has its store for itself and makes its backups itself: into backup.directory, every backup.every,\n\
+        and whenever an admin calls POST /v1/jobs/store_backup/run. The secrets are not in a backup: keep them beside, for\n\
+        without encryption.keys and encryption.index_keys nobody finds or reads what is personal.")]
     Backup {
-        /// Where to; no store may be there
+        /// Where to; nothing may be there
         directory: PathBuf,
     },
+    /// Make a backup the store in `data_dir`, which has none; verified before it is
+    #[command(
+        after_help = "Examples:\n  credit-server restore /backups/credit-20261122T021700000Z-4f1c22ab\n  \
+        credit-server restore --newest /backups\n  \
+        CREDIT_DATA_DIR=$(mktemp -d) credit-server restore --newest --max-age 26h /backups    (a rehearsal)\n\n\
+        Compares the files with what they were, replays every book, and compares hash chains, trial balance and views. What is\n\
+        damaged is refused, and so is a data_dir that has a store. Needs no secrets. The report is JSON on the standard output."
+    )]
+    Restore(RestoreBackup),
     /// Ask a running service whether it lives: exit code 0 if it does (for containers)
     #[command(
         after_help = "Examples:\n  credit-server healthcheck\n  credit-server healthcheck --ready --url http://127.0.0.1:8081"
@@ -116,6 +127,23 @@ pub(crate) enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreBackup {
+    /// The backup
+    pub(crate) directory: PathBuf,
+    /// The directory is one of backups: take the newest
+    #[arg(long)]
+    pub(crate) newest: bool,
+    /// Refuse a backup that began longer ago than that: 90m, 26h, 7d
+    #[arg(long, value_name = "AGE", value_parser = parse_age)]
+    pub(crate) max_age: Option<Duration>,
+}
+
+fn parse_age(text: &str) -> Result<Duration, String> {
+    let seconds = duration::read(text).ok_or("an age is written 30s, 90m, 26h or 7d")?;
+    Ok(Duration::from_secs(seconds))
 }
 
 #[derive(Debug, Subcommand)]
@@ -219,9 +247,9 @@ pub(crate) enum StoreCommand {
         An embedded store must be stopped; one on MongoDB may be in use."
     )]
     Status,
-    /// Move everything to another store, verified at the end; the service must be stopped
+    /// Copy everything to another store, verified at the end; the service must be stopped, or see --live
     #[command(after_help = "Examples:\n  credit-server store copy --from embedded --to mongodb\n  \
-        credit-server store copy --from mongodb --to embedded\n\n\
+        credit-server store copy --from mongodb --to embedded --live     (an export beside the running service)\n\n\
         Where the stores are is configured: data_dir, and store.mongodb.uri and .database. The target must be empty. A copy\n\
         that was interrupted goes on when the command is run again. Views are made again from the journal. At the end every\n\
         book is replayed on both sides, and hash chains, trial balance and numbers of documents are compared; until that is\n\
@@ -245,6 +273,9 @@ pub(crate) struct StoreCopy {
     /// Where to; it must be empty
     #[arg(long, value_enum)]
     pub(crate) to: Backend,
+    /// The services on the source work on, and it is copied as it is when this begins; from a MongoDB only
+    #[arg(long)]
+    pub(crate) live: bool,
 }
 
 /// A kind of store.

@@ -80,6 +80,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Openapi => commands::openapi::print(),
         Command::Docs { directory, check } => commands::docs::run(&directory, check),
         Command::Backup { directory } => commands::backup::run(&load(&sources)?, &directory),
+        Command::Restore(wanted) => commands::restore::run(&load(&sources)?, &wanted),
     }
 }
 

@@ -4,8 +4,10 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::dev::ServerHandle;
-use actix_web::middleware::from_fn;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
+use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, HttpServer};
 use anyhow::{Context, Result, anyhow, bail};
 use credit_api::RenderMetrics;
@@ -110,7 +112,7 @@ async fn serve(
         _ => settings,
     };
     let service = Arc::new(Service::over_store_in(&settings, &process)?);
-    registry.begin(&Known { jobs: service.manager.jobs().iter().map(|job| job.name()).collect() });
+    registry.begin(&Known { jobs: service.job_names() });
     let measured = service.clone();
     registry.observe(Box::new(move || measured.measure()));
     service.shared.start();
@@ -213,9 +215,10 @@ pub(crate) fn serve_api(
 ) -> Result<ServerHandle> {
     let (service, street) = (service.clone(), street.clone());
     let mut http = HttpServer::new(move || {
-        let street = street.clone();
+        let (street, house) = (street.clone(), service.clone());
         App::new()
             .wrap(from_fn(move |request, next| street.clone().pass(request, next)))
+            .wrap(from_fn(move |request, next| say_goodbye(house.clone(), request, next)))
             .configure(|config| service.manager.configure(config, &service.door))
     })
     .keep_alive(server.keep_alive)
@@ -238,6 +241,20 @@ pub(crate) fn serve_api(
         _ => http.listen(listener),
     };
     Ok(start(http.context("the API cannot be served")?.run()))
+}
+
+/// An answer of a process that stops is the last on its connection: who has kept one open, past every load balancer, goes
+/// elsewhere with its next call instead of meeting a socket that closes.
+async fn say_goodbye<B: MessageBody>(
+    service: Arc<Service>,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let mut response = next.call(request).await?;
+    if service.manager.is_draining() {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
+    Ok(response)
 }
 
 pub(crate) fn serve_metrics(
@@ -264,7 +281,8 @@ fn start(server: actix_web::dev::Server) -> ServerHandle {
     handle
 }
 
-/// Not ready any more, and answering as ever while load balancers notice; no new connections, and idle ones are closed;
+/// Not ready any more, and answering as ever while load balancers notice, each time the last on its connection; no new
+/// connections, and idle ones are closed;
 /// what is in flight finishes, unless a second signal or the timeout comes first; the modules stop, which drains the
 /// ledger; the store is closed. That takes as long again at most, and with a second signal [`HURRY`]: a store that does not
 /// answer keeps nobody for ever, and it fails then.

@@ -50,6 +50,7 @@ fn every_command_explains_itself_with_examples() {
         "store dump",
         "openapi",
         "backup",
+        "restore",
         "healthcheck",
         "completions",
     ] {

@@ -33,12 +33,9 @@ pub struct CopyNote {
     pub done: bool,
 }
 
-/// A store as something to move from and to. Nobody else may use either store meanwhile.
+/// Documents that can be read with all that is kept of them.
 #[async_trait]
-pub trait Transfer: Send + Sync {
-    /// Which store this is, for ever.
-    fn store_id(&self) -> u128;
-
+pub trait DocumentSource: Send + Sync {
     /// How many documents there are.
     async fn count(&self, collection: &'static Collection) -> Result<u64, StoreError>;
 
@@ -49,6 +46,18 @@ pub trait Transfer: Send + Sync {
         after: Option<(AppId, String)>,
         limit: usize,
     ) -> Result<Vec<KeptDocument>, StoreError>;
+}
+
+/// A store as something to move from and to. Nobody else may use either store meanwhile, unless what is moved is a
+/// [`moment`](Transfer::moment).
+#[async_trait]
+pub trait Transfer: DocumentSource {
+    /// Which store this is, for ever.
+    fn store_id(&self) -> u128;
+
+    /// All documents as they are at one instant, not before this call, whoever goes on writing; `None` if nobody can write
+    /// beside this process anyway. It is to be read at once: a store forgets after a while what was.
+    async fn moment(&self) -> Result<Option<Box<dyn DocumentSource>>, StoreError>;
 
     /// Keeps documents as they are, in the place of those that are there. Durable when it answers. If it fails, some may
     /// be kept: import them again.

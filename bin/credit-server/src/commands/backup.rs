@@ -1,8 +1,10 @@
 //! `backup`
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
+use credit_infra::clock::SystemClock;
 
 use crate::config::{Settings, Store};
 use crate::exit::Failure;
@@ -16,14 +18,16 @@ pub(crate) fn run(settings: &Settings, directory: &Path) -> Result<(), Failure> 
     }
     let store = wiring::open_embedded(settings)?;
     let bar = progress::bar("copying");
-    store
-        .backup(directory, &mut |done| {
+    let manifest = store
+        .backup(directory, &SystemClock::new(), &mut |done| {
             bar.set_length(done.total_rows);
             bar.set_position(done.copied_rows);
+            ControlFlow::Continue(())
         })
         .context("the store cannot be copied")?;
     bar.finish_and_clear();
     store.close().context("the store cannot be closed")?;
-    print::text(&format!("the store was copied to {}\n", directory.display()));
+    let (place, rows, bytes) = (directory.display(), manifest.rows, manifest.bytes());
+    print::text(&format!("the store was copied to {place}: {rows} rows, {bytes} bytes\n"));
     Ok(())
 }

@@ -10,6 +10,7 @@ pub(crate) mod healthcheck;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod openapi;
+pub(crate) mod restore;
 mod side;
 pub(crate) mod store;
 pub(crate) mod user_import;

@@ -170,6 +170,13 @@ pub(crate) const KEYS: &[Key] = keys! {
         "which store it has to be, as `credit-server store status` shows it. A database that holds another one is \
          refused then, and an empty one is not made into a new store: set it once the first start is done. 32 \
          hexadecimal digits.";
+    "backup.directory": Kind::Text, None,
+        "where the running service puts backups of the embedded store ([backup.md](backup.md)), each in a directory of its \
+         own: on another disk than `data_dir`. None are made if it is not set.";
+    "backup.every": Kind::Length { low: 10, high: 366 * DAY }, Some("24h"),
+        "how long from one to the next; an admin has one made at once by `POST /v1/jobs/store_backup/run`.";
+    "backup.keep": Kind::Whole { low: 1, high: 10_000 }, Some("14"),
+        "how many are kept, the newest; older ones of this store are removed after the next.";
     "cache.backend": Kind::Choice(&["memory", "redis"]), Some("memory"),
         "where limits are counted and what was read lately is kept; `redis` shares them among replicas.";
     "cache.redis.url": Kind::SecretText, None,

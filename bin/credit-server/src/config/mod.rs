@@ -2,7 +2,8 @@
 //!
 //! Defaults, then the environment, then files, then Vault, each over the one before.
 
-mod duration;
+mod backup;
+pub(crate) mod duration;
 mod environment;
 mod fault;
 mod key_material;
@@ -22,6 +23,7 @@ mod tests;
 
 use credit_infra::vault::{Vault, VaultTrouble};
 
+pub(crate) use backup::Backups;
 pub(crate) use environment::variable;
 pub(crate) use fault::Faults;
 pub(crate) use key_material::KeyMaterial;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use credit_core::ports::limits::Quota;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::backup::{self, Backups};
 use super::fault::{Fault, Faults};
 use super::key_material::KeyMaterial;
 use super::layers::{Judged, Layers};
@@ -28,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) store: Store,
     /// There if it is the store, and wherever else it was given.
     pub(crate) mongodb: Option<Mongodb>,
+    /// `None`: the service makes no backups.
+    pub(crate) backups: Option<Backups>,
     pub(crate) cache: Cache,
     /// `None`: everybody calls as often as it likes.
     pub(crate) rate_limit: Option<RateLimit>,
@@ -159,6 +162,7 @@ impl Layers {
         let mut faults = Vec::new();
         let judged = self.judge(&mut faults);
         store::judge(&judged, &mut faults);
+        backup::judge(&judged, &mut faults);
         limits::judge(&judged, &mut faults);
         telemetry::judge(&judged, &mut faults);
         tls::judge(&judged, &mut faults);
@@ -396,6 +400,7 @@ impl Values {
                 _ => Store::Embedded,
             },
             mongodb: Mongodb::of(&mut self),
+            backups: Backups::of(&mut self),
             cache: Cache::of(&mut self),
             rate_limit: RateLimit::of(&mut self),
             auth: self.auth(),

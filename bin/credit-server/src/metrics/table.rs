@@ -282,4 +282,8 @@ pub(crate) const METRICS: &[Metric] = metrics! {
         "When a background job last succeeded in this process, as Unix time. There once it has.";
     Shape::Counter, "credit_jobs_leases_lost_total", "runs", ["job": Values::Jobs], Zero,
         "Runs that stopped because another process had taken their lease.";
+    Shape::Gauge, "credit_backup_progress_ratio", "ratio", [], InUse,
+        "How much of the backup that is being made, or was made last, is copied, from 0 to 1. There where `backup.directory` is.";
+    Shape::Gauge, "credit_backup_last_began_timestamp_seconds", "seconds", [], InUse,
+        "When the last backup that this process made began, as Unix time: what came later is not in it.";
 };

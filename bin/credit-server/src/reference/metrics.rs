@@ -30,7 +30,7 @@ const PARTS: [(&str, &[&str]); 8] = [
     ),
     ("Redis and caches", &["credit_redis_", "credit_cache_"]),
     ("Vault", &["credit_vault_"]),
-    ("Background jobs", &["credit_jobs_"]),
+    ("Background jobs", &["credit_jobs_", "credit_backup_"]),
 ];
 
 /// The page.

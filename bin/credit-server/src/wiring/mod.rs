@@ -11,6 +11,7 @@ mod process;
 mod runtime;
 mod shared;
 mod store;
+mod store_backup;
 mod vault_probe;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use credit_api::{
     ApiKeys, ApiKeysParts, Apps, ArrangeError, ConnectionApi, ConnectionApiParts, House, ModuleManager,
     WebModule,
 };
+use credit_core::Job;
 use credit_infra::jobs::{JobRunner, JobRunnerParts, JobRunnerSettings};
 use credit_infra::randomness::OsSecrets;
 use credit_infra::vault::Vault;
@@ -38,6 +40,7 @@ use self::runtime::OwnRuntime;
 use self::shared::Shared;
 use self::store::Keeper;
 pub(crate) use self::store::open_embedded;
+use self::store_backup::StoreBackup;
 use self::vault_probe::VaultProbe;
 use crate::config::{Auth, Cache, Settings};
 use crate::exit::{Exit, Failure};
@@ -181,7 +184,10 @@ impl Service {
             Arc::new(TransactionsModule::new(TransactionsParts { counter: counter.clone() })),
         ];
         let manager = arrange(discovered, settings, house)?;
-        jobs.register(manager.jobs());
+        let backups = settings.backups.clone().map(|plan| -> Arc<dyn Job> {
+            Arc::new(StoreBackup::new(adapters.store.clone(), clock.clone(), plan))
+        });
+        jobs.register(manager.jobs().into_iter().chain(backups).collect());
         let door = Arc::new(FrontDoor {
             tokens: users.clone(),
             api_keys: api_keys.clone(),
@@ -224,6 +230,11 @@ impl Service {
         let is_alone = !self.adapters.journal.is_shared();
         let _here = self.jobs_runtime.handle().enter();
         self.jobs.start(is_alone);
+    }
+
+    /// The names of the background jobs.
+    pub(crate) fn job_names(&self) -> Vec<&'static str> {
+        self.jobs.names()
     }
 
     /// Whether `user_management` is in the house.

@@ -1,6 +1,7 @@
 //! The store of the house, whichever it is: its ports, how it is, and its end.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use async_trait::async_trait;
@@ -19,6 +20,9 @@ use super::mongodb::Remote;
 use crate::config::{Settings, Store};
 use crate::exit::{Exit, Failure};
 use crate::private_file;
+
+/// How long whoever has the store in hand when it closes may take to let it go.
+const LET_GO: Duration = Duration::from_secs(10);
 
 /// Keeps the store from before it is open until after it is closed.
 pub(crate) struct Keeper {
@@ -113,6 +117,14 @@ impl Keeper {
         }
     }
 
+    /// The embedded store, while it is open, if it is that one.
+    pub(crate) fn embedded_store(&self) -> Option<Arc<EmbeddedStore>> {
+        match &self.held {
+            Held::Embedded(store) => store.lock().clone(),
+            _ => None,
+        }
+    }
+
     /// Its ports; of a store that is not reached yet they answer that it is unavailable.
     pub(crate) fn ports(&self) -> &Ports {
         &self.ports
@@ -124,7 +136,7 @@ impl Keeper {
             Held::Memory => Ok(()),
             Held::Embedded(store) => {
                 let Some(store) = store.lock().take() else { return Ok(()) };
-                let store = Arc::into_inner(store).context("the store is still being asked")?;
+                let store = last_one(store).await.context("the store is still being asked")?;
                 let closed = tokio::task::spawn_blocking(move || store.close()).await;
                 closed.context("the store did not close")?.context("the store cannot be closed")
             }
@@ -133,6 +145,19 @@ impl Keeper {
                 Ok(())
             }
         }
+    }
+}
+
+/// The store itself, once nobody else has it: a backup that was told to stop lets it go after the few MiB it is at.
+async fn last_one(mut store: Arc<EmbeddedStore>) -> Option<EmbeddedStore> {
+    let limit = Instant::now() + LET_GO;
+    loop {
+        store = match Arc::try_unwrap(store) {
+            Ok(store) => return Some(store),
+            Err(shared) if Instant::now() < limit => shared,
+            Err(_) => return None,
+        };
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

@@ -80,6 +80,8 @@ fn a_copy_that_was_killed_is_served_by_nobody_and_goes_on_when_it_is_run_again()
     let status: Value = serde_json::from_str(&there.done(&["store", "status"])).expect("JSON");
     assert_eq!(status["copy"]["done"], false, "it was too late to kill it: {status}");
     assert!(there.refused(&["serve"], 4).contains("unfinished copy"));
+    let live = [&THERE[..], &["--live"]].concat();
+    assert!(there.refused(&live, 4).contains("a moment that is gone"));
 
     there.done(&THERE);
     let service = there.start();
@@ -93,6 +95,8 @@ fn a_store_that_is_used_is_neither_copied_from_nor_copied_to() {
     let service = place.start();
     assert!(place.refused(&THERE, 4).contains("in use"));
     assert_eq!(service.stop(), Some(0));
+    let live = [&THERE[..], &["--live"]].concat();
+    assert!(place.refused(&live, 1).contains("nobody works on the embedded store"));
     let place = place.with(&[("CREDIT_STORE__BACKEND", "mongodb")]);
     let service = place.start();
     assert!(place.refused(&THERE, 4).contains("is not empty"));

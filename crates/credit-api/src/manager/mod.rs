@@ -115,6 +115,11 @@ impl ModuleManager {
         self.house.start_draining();
     }
 
+    /// Whether it stops. Who answers a call then tells the caller to come back over another connection.
+    pub fn is_draining(&self) -> bool {
+        self.house.is_draining()
+    }
+
     /// Stops every module, those that need others first.
     pub async fn shut_down(&self) {
         for seat in self.seats.iter().rev() {

@@ -63,7 +63,8 @@ impl Heads {
         Ok(())
     }
 
-    fn read(snapshot: &ReadTransaction) -> Result<Self, StoreError> {
+    /// As they are in a snapshot.
+    pub(super) fn read(snapshot: &ReadTransaction) -> Result<Self, StoreError> {
         let mut durable = BTreeMap::new();
         if let Some(groups) = open_rows(snapshot, GROUPS)? {
             let mut next = Some(BookId::from_u128(0));

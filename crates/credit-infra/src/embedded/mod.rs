@@ -22,7 +22,7 @@ mod rows;
 
 pub mod faulty;
 
-mod backup;
+pub mod backup;
 mod dump;
 mod transfer;
 

@@ -15,17 +15,13 @@ use super::error::store_error;
 use super::file::{Rows, StoreFile, open_rows};
 use super::format::META;
 use super::rows::{self, Kept};
-use crate::transfer::{CopyNote, KeptDocument, Transfer};
+use crate::transfer::{CopyNote, DocumentSource, KeptDocument, Transfer};
 
 /// The field of the note in the table of what a file says about itself: the source's id and one byte, whether it is done.
 const COPY: &[u8] = b"copy";
 
 #[async_trait]
-impl Transfer for EmbeddedStore {
-    fn store_id(&self) -> u128 {
-        self.store_id
-    }
-
+impl DocumentSource for EmbeddedStore {
     async fn count(&self, collection: &'static Collection) -> Result<u64, StoreError> {
         let snapshot = self.documents_file.begin_read()?;
         match open_rows(&snapshot, &rows::documents_table(collection.name))? {
@@ -52,6 +48,17 @@ impl Transfer for EmbeddedStore {
             read_document(collection, key.value(), value.value())
         });
         read.collect()
+    }
+}
+
+#[async_trait]
+impl Transfer for EmbeddedStore {
+    fn store_id(&self) -> u128 {
+        self.store_id
+    }
+
+    async fn moment(&self) -> Result<Option<Box<dyn DocumentSource>>, StoreError> {
+        Ok(None)
     }
 
     async fn import(

@@ -129,7 +129,8 @@ impl JobRunner {
         self.all().iter().find(|job| job.name() == name)
     }
 
-    fn names(&self) -> Vec<&'static str> {
+    /// The name of every job.
+    pub fn names(&self) -> Vec<&'static str> {
         self.all().iter().map(|job| job.name()).collect()
     }
 

@@ -21,6 +21,7 @@ mod kept;
 mod layout;
 mod likeness;
 mod link;
+mod moment;
 mod parts;
 mod pause;
 mod pool;

@@ -11,18 +11,15 @@ use mongodb::bson::{Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
 
 use super::layout::{bytes, damaged, millis, read_app, uuid};
 use super::link::Link;
+use super::moment::Moment;
 use super::{MongoStore, STORE, kept, schema};
-use crate::transfer::{CopyNote, KeptDocument, Transfer};
+use crate::transfer::{CopyNote, DocumentSource, KeptDocument, Transfer};
 
 /// The id of the note beside what the store says of itself.
 const COPY: &str = "copy";
 
 #[async_trait]
-impl Transfer for MongoStore {
-    fn store_id(&self) -> u128 {
-        self.identity.store_id
-    }
-
+impl DocumentSource for MongoStore {
     async fn count(&self, collection: &'static Collection) -> Result<u64, StoreError> {
         let documents = self.link.collection(&schema::documents_name(collection));
         let call = async move { documents.count_documents(doc! {}).await };
@@ -36,15 +33,24 @@ impl Transfer for MongoStore {
         limit: usize,
     ) -> Result<Vec<KeptDocument>, StoreError> {
         let documents = self.link.collection(&schema::documents_name(collection));
-        let filter =
-            after.map_or_else(Document::new, |(app, id)| doc! {"_id": {"$gt": kept::document_id(app, &id)}});
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let (filter, limit) = (behind(after), i64::try_from(limit).unwrap_or(i64::MAX));
         let call = async move {
             documents.find(filter).sort(doc! {"_id": 1}).limit(limit).await?.try_collect::<Vec<_>>().await
         };
         let found: Vec<RawDocumentBuf> =
             self.link.call(call).await.map_err(|failed| StoreError::Unavailable(failed.why()))?;
         found.iter().map(|document| read(collection, document)).collect()
+    }
+}
+
+#[async_trait]
+impl Transfer for MongoStore {
+    fn store_id(&self) -> u128 {
+        self.identity.store_id
+    }
+
+    async fn moment(&self) -> Result<Option<Box<dyn DocumentSource>>, StoreError> {
+        Ok(Some(Box::new(Moment::begin(&self.link).await?)))
     }
 
     async fn import(
@@ -95,13 +101,22 @@ impl Transfer for MongoStore {
     }
 }
 
+/// What comes after a place, in the order of export.
+pub(super) fn behind(place: Option<(AppId, String)>) -> Document {
+    place.map_or_else(Document::new, |(app, id)| doc! {"_id": {"$gt": kept::document_id(app, &id)}})
+}
+
 async fn run(link: &Link, command: Document) -> Result<Document, StoreError> {
     let database = link.database.clone();
     let call = async move { database.run_command(command).await };
     link.call(call).await.map_err(|failed| StoreError::OutcomeUnknown(failed.why()))
 }
 
-fn read(collection: &'static Collection, document: &RawDocument) -> Result<KeptDocument, StoreError> {
+/// A document with all that is kept of it.
+pub(super) fn read(
+    collection: &'static Collection,
+    document: &RawDocument,
+) -> Result<KeptDocument, StoreError> {
     let Kept { id, version, body } = kept::decode(document)?;
     let keys = read_keys(collection, document)?;
     Ok(KeptDocument { app: kept::decode_app(document)?, id, version, body, keys })

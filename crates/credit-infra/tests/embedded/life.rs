@@ -1,5 +1,6 @@
 //! Opening, closing, copying, looking inside; and everything that must be refused at the door.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -9,6 +10,8 @@ use credit_core::ports::documents::{Batch, Key, Query, Write};
 use credit_core::ports::journal::{Appended, Group, Journal};
 use credit_core::testkit::Dice;
 use credit_core::testkit::documents_contract::PEOPLE;
+use credit_infra::clock::SystemClock;
+use credit_infra::embedded::backup::BackupError;
 use credit_infra::embedded::{EmbeddedStore, OpenError};
 
 use super::options;
@@ -201,13 +204,20 @@ async fn a_backup_made_at_work_opens_with_all_that_was_answered_before_it() {
         assert_eq!(store.documents().commit(BOOK, insert(id)).await, Ok(()));
     }
     let mut seen = Vec::new();
-    store.backup(copy.path(), &mut |progress| seen.push(progress)).unwrap();
+    let clock = SystemClock::new();
+    let manifest = store
+        .backup(copy.path(), &clock, &mut |progress| {
+            seen.push(progress);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
     fill(&*store.journal(), 51, 60).await;
     let last = seen.last().unwrap();
     assert_eq!(last.copied_rows, last.total_rows);
     assert!(last.total_rows > 50);
-    let again = store.backup(copy.path(), &mut |_| {}).unwrap_err();
-    assert!(again.to_string().contains("holds a store already"), "{again}");
+    assert_eq!((manifest.rows, manifest.heads.values().copied().collect()), (last.total_rows, vec![50]));
+    let again = store.backup(copy.path(), &clock, &mut |_| ControlFlow::Continue(())).unwrap_err();
+    assert!(matches!(again, BackupError::Taken { .. }), "{again}");
 
     let restored = open(copy.path()).unwrap();
     assert_eq!(restored.store_id(), store.store_id());

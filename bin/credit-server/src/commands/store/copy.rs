@@ -1,15 +1,20 @@
 //! `store copy`: everything that one store keeps, into another.
 //!
-//! Groups of the journal first, each book from where the target's ends; then all documents but the views, every time from
-//! the beginning, so that what changed between an interrupted copy and this one is not missed; then the views are made
-//! again on the target. At last both sides are replayed and compared. A note on the target says whose copy it is and
-//! whether it is done.
+//! Groups of the journal, each book from where the target's ends; all documents but the views, every time from the
+//! beginning, so that what changed between an interrupted copy and this one is not missed; then the views are made again
+//! on the target. At last both sides are replayed and compared. A note on the target says whose copy it is and whether it
+//! is done.
+//!
+//! Live, the services on the source work on. The heads of all books are asked for first, then all documents are read as
+//! of one instant after that, and the groups up to those heads, which nobody can change any more.
+
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use credit_core::AppId;
 use credit_core::ports::documents::Collection;
 use credit_core::ports::journal::{Appended, BookId, Sequence};
-use credit_infra::transfer::{CopyNote, KeptDocument};
+use credit_infra::transfer::{CopyNote, DocumentSource, KeptDocument};
 use credit_wallet::ledger::{LedgerSettings, Replayed, rebuild_views, verify_book};
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -42,7 +47,7 @@ pub(crate) fn run(settings: &Settings, wanted: StoreCopy) -> Result<(), Failure>
     block_on(async {
         let from = Side::open(settings, wanted.from).await?;
         let to = Side::open(settings, wanted.to).await?;
-        let copied = copy(&from, &to).await;
+        let copied = if wanted.live { copy_live(&from, &to).await } else { copy(&from, &to).await };
         // What was copied so far is kept for the next attempt, so that both are closed in any case.
         let closed = (from.close().await, to.close().await);
         let copied = copied?;
@@ -58,26 +63,70 @@ pub(crate) fn run(settings: &Settings, wanted: StoreCopy) -> Result<(), Failure>
 
 async fn copy(from: &Side, to: &Side) -> Result<Copied, Failure> {
     begin(from, to).await?;
-    let books = from.ports.journal.books().await.context("the books cannot be listed")?;
-    let mut heads = Vec::new();
-    for book in books {
-        heads.push((book, from.ports.journal.head(book).await.context("a head cannot be read")?));
-    }
+    let heads = heads(from).await?;
     let bar = progress::bar("copying");
-    bar.set_length(amount(from, &heads).await?);
+    let documents: &dyn DocumentSource = &*from.transfer;
+    bar.set_length(groups(&heads) + counts(documents).await?.values().sum::<u64>());
     let mut copied = Copied::default();
     for (book, head) in &heads {
         copied.groups += copy_book(from, to, *book, *head, &bar).await?;
     }
     for collection in collections::kept() {
-        copied.documents += copy_documents(from, to, collection, &bar).await?;
+        copied.documents += copy_documents(documents, to, collection, &bar).await?;
     }
     bar.finish_and_clear();
     copied.views = rebuild(to, &heads).await?;
-    verify(from, to, &heads).await?;
-    let note = CopyNote { source: from.transfer.store_id(), done: true };
-    to.transfer.note_copy(note).await.context("the end of the copy cannot be noted")?;
+    verify(from, to, &heads, &counts(documents).await?).await?;
+    refuse_moved(from, &heads).await?;
+    end(from, to).await?;
     Ok(copied)
+}
+
+/// The same beside services that work on the source. What they do behind the heads is not copied.
+async fn copy_live(from: &Side, to: &Side) -> Result<Copied, Failure> {
+    if to.transfer.copy_note().await.context("the target cannot be read")?.is_some_and(|note| !note.done) {
+        let why =
+            "a live copy that was interrupted is of a moment that is gone; give this one an empty store";
+        return Err(Failure::new(Exit::Store, anyhow!(why)));
+    }
+    let heads = heads(from).await?;
+    let moment = from.transfer.moment().await.context("the moment cannot be held")?;
+    let moment =
+        moment.with_context(|| format!("nobody works on the {} store while it is copied", from.name))?;
+    begin(from, to).await?;
+    let bar = progress::bar("copying");
+    let counts = counts(&*moment).await?;
+    bar.set_length(groups(&heads) + counts.values().sum::<u64>());
+    // Documents first: MongoDB holds the moment for some minutes only, and groups stay for ever.
+    let mut copied = Copied::default();
+    for collection in collections::kept() {
+        copied.documents += copy_documents(&*moment, to, collection, &bar).await?;
+    }
+    drop(moment);
+    for (book, head) in &heads {
+        copied.groups += copy_book(from, to, *book, *head, &bar).await?;
+    }
+    bar.finish_and_clear();
+    copied.views = rebuild(to, &heads).await?;
+    verify(from, to, &heads, &counts).await?;
+    end(from, to).await?;
+    Ok(copied)
+}
+
+/// How far every book reaches.
+async fn heads(from: &Side) -> Result<Vec<(BookId, Sequence)>> {
+    let books = from.ports.journal.books().await.context("the books cannot be listed")?;
+    let mut heads = Vec::new();
+    for book in books {
+        heads.push((book, from.ports.journal.head(book).await.context("a head cannot be read")?));
+    }
+    Ok(heads)
+}
+
+/// The copy is the original.
+async fn end(from: &Side, to: &Side) -> Result<()> {
+    let note = CopyNote { source: from.transfer.store_id(), done: true };
+    to.transfer.note_copy(note).await.context("the end of the copy cannot be noted")
 }
 
 /// The target is empty, or an unfinished copy of this very source.
@@ -118,13 +167,19 @@ async fn is_empty(side: &Side) -> Result<bool> {
     Ok(empty)
 }
 
-/// Groups and documents there are to copy.
-async fn amount(from: &Side, heads: &[(BookId, Sequence)]) -> Result<u64> {
-    let mut amount = heads.iter().map(|(_, head)| head).sum();
+/// Groups there are to copy.
+fn groups(heads: &[(BookId, Sequence)]) -> u64 {
+    heads.iter().map(|(_, head)| head).sum()
+}
+
+/// Documents there are to copy.
+async fn counts(from: &dyn DocumentSource) -> Result<BTreeMap<&'static str, u64>> {
+    let mut counts = BTreeMap::new();
     for collection in collections::kept() {
-        amount += from.transfer.count(collection).await?;
+        let count = from.count(collection).await.context("the documents cannot be counted")?;
+        counts.insert(collection.name, count);
     }
-    Ok(amount)
+    Ok(counts)
 }
 
 /// The groups that the target has not yet, in order. Those that it has are compared in the verification.
@@ -151,7 +206,7 @@ async fn copy_book(from: &Side, to: &Side, book: BookId, head: Sequence, bar: &P
 }
 
 async fn copy_documents(
-    from: &Side,
+    from: &dyn DocumentSource,
     to: &Side,
     collection: &'static Collection,
     bar: &ProgressBar,
@@ -159,7 +214,7 @@ async fn copy_documents(
     let mut copied = 0;
     let mut after: Option<(AppId, String)> = None;
     loop {
-        let documents = from.transfer.export(collection, after.take(), DOCUMENTS).await?;
+        let documents = from.export(collection, after.take(), DOCUMENTS).await?;
         let Some(KeptDocument { app, id, .. }) = documents.last() else { return Ok(copied) };
         after = Some((*app, id.clone()));
         let count = u64::try_from(documents.len()).unwrap_or(u64::MAX);
@@ -184,9 +239,14 @@ async fn rebuild(to: &Side, heads: &[(BookId, Sequence)]) -> Result<u64> {
     Ok(written)
 }
 
-/// Both sides reach as far, hash by hash and sum by sum, nothing differs on the target, and nobody has used the source
-/// meanwhile.
-async fn verify(from: &Side, to: &Side, heads: &[(BookId, Sequence)]) -> Result<(), Failure> {
+/// Up to those heads both sides are the same, hash by hash and sum by sum, nothing differs on the target, and it has as many
+/// documents.
+async fn verify(
+    from: &Side,
+    to: &Side,
+    heads: &[(BookId, Sequence)],
+    counts: &BTreeMap<&'static str, u64>,
+) -> Result<(), Failure> {
     let spinner = progress::spinner("verifying");
     let differs = |why: String| Failure::new(Exit::Ledger, anyhow!("the copy is not the original: {why}"));
     for (book, head) in heads {
@@ -203,21 +263,28 @@ async fn verify(from: &Side, to: &Side, heads: &[(BookId, Sequence)]) -> Result<
         }
     }
     for collection in collections::kept() {
-        let (there, here) = (from.transfer.count(collection).await, to.transfer.count(collection).await);
-        let (there, here) = (there.context("the source")?, here.context("the target")?);
+        let there = counts.get(collection.name).copied().unwrap_or_default();
+        let here = to.transfer.count(collection).await.context("the target")?;
         if there != here {
             return Err(differs(format!("{here} of {there} documents in {}", collection.name)));
         }
     }
+    spinner.finish_and_clear();
+    Ok(())
+}
+
+/// Nobody has used the source meanwhile.
+async fn refuse_moved(from: &Side, heads: &[(BookId, Sequence)]) -> Result<(), Failure> {
     let now = from.ports.journal.books().await.context("the source")?;
     let mut moved = now.len() != heads.len();
     for (book, head) in heads {
         moved |= from.ports.journal.head(*book).await.context("the source")? != *head;
     }
-    spinner.finish_and_clear();
     if moved {
-        let why =
-            format!("somebody used the {} store meanwhile; stop whoever it is and copy again", from.name);
+        let why = format!(
+            "somebody used the {} store meanwhile; stop whoever it is and copy again, or copy with --live",
+            from.name
+        );
         return Err(anyhow!(why).into());
     }
     Ok(())
