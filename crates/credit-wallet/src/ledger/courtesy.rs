@@ -43,8 +43,6 @@ struct Round {
     in_a_row: u32,
     /// How long an append takes: of this lane, the last ones most.
     took: Duration,
-    /// How long it is from one slot to the next, as seen here: the last ones most.
-    pace: Duration,
 }
 
 /// How long to leave the next slot to others.
@@ -52,7 +50,7 @@ struct Round {
 pub(crate) struct Turn {
     /// Until then it is theirs.
     pub(crate) from: Instant,
-    /// Their groups may all be there by then: one look brings them.
+    /// A group of theirs may be there by then.
     pub(crate) look: Instant,
 }
 
@@ -80,7 +78,7 @@ impl Lanes {
     pub(crate) fn landed(&self, slot: u64, sent: Instant, now: Instant) {
         let mut round = self.round.lock();
         let took = now.duration_since(sent).clamp(QUICK, LONGEST);
-        round.took = smooth(round.took, took);
+        round.took = if round.took.is_zero() { took } else { (round.took * 7 + took) / 8 };
         round.in_a_row = round.in_a_row.saturating_add(1);
         round.note(slot, self.own, now);
     }
@@ -95,27 +93,19 @@ impl Lanes {
         let round = self.round.lock();
         let (_, holder, at) = round.last?;
         let took = round.took.max(QUICK);
-        let pace = took.max(round.pace);
         let before = round.before(self.own, holder, now);
         let pause = match before {
             0 if holder == self.own && round.in_a_row.is_multiple_of(IN_A_ROW) => took,
-            before => (pace * 2).saturating_mul(before).min(LONGEST),
+            before => (took * 2).saturating_mul(before).min(LONGEST),
         };
         let from = at + pause;
-        let look = (at + pace.saturating_mul(before)).max(now + pace / 4).min(from);
-        (from > now).then_some(Turn { from, look })
+        (from > now).then(|| Turn { from, look: (at + took).max(now + took / 4).min(from) })
     }
 }
 
 impl Round {
     fn note(&mut self, slot: u64, lane: u64, now: Instant) {
         self.seen.insert(lane, (slot, now));
-        // Of several that are seen at once, all but the first came no time after the one before.
-        if let Some((newest, _, at)) = self.last
-            && slot == newest + 1
-        {
-            self.pace = smooth(self.pace, now.duration_since(at).min(LONGEST));
-        }
         if self.last.is_none_or(|(newest, ..)| newest < slot) {
             self.last = Some((slot, lane, now));
         }
@@ -143,10 +133,6 @@ impl Round {
         let before = self.others(own, now).filter(|lane| from_holder(*lane) < from_holder(own));
         u32::try_from(before.count()).unwrap_or(u32::MAX)
     }
-}
-
-fn smooth(before: Duration, next: Duration) -> Duration {
-    if before.is_zero() { next } else { (before * 7 + next) / 8 }
 }
 
 fn half(minted: u128) -> u64 {
@@ -198,9 +184,8 @@ mod tests {
         assert_eq!(waits(&lanes, now), Duration::ZERO, "3 comes just before 6");
         lanes.landed(4, begun, now);
         assert_eq!(waits(&lanes, now), TOOK * 4, "7 and 3 come next");
-        let looks = |at: Instant| lanes.turn(at).map(|turn| turn.look - now);
-        assert_eq!(looks(now), Some(TOOK * 2), "both at once");
-        assert_eq!(looks(now + TOOK * 2), Some(TOOK * 2 + TOOK / 4), "they are late");
+        assert_eq!(lanes.turn(now).map(|turn| turn.look - now), Some(TOOK));
+        assert_eq!(lanes.turn(now + TOOK).map(|turn| turn.look - now), Some(TOOK + TOOK / 4));
         assert_eq!(lanes.turn(now + TOOK * 4), None, "neither came");
         lanes.note(5, of(7), now + TOOK);
         assert_eq!(waits(&lanes, now + TOOK), TOOK * 2, "3 is between");
