@@ -50,7 +50,7 @@ struct Round {
 pub(crate) struct Turn {
     /// Until then it is theirs.
     pub(crate) from: Instant,
-    /// A group of theirs may be there by then.
+    /// Their groups may be there by then: one look brings them all.
     pub(crate) look: Instant,
 }
 
@@ -99,7 +99,8 @@ impl Lanes {
             before => (took * 2).saturating_mul(before).min(LONGEST),
         };
         let from = at + pause;
-        (from > now).then(|| Turn { from, look: (at + took).max(now + took / 4).min(from) })
+        let look = (at + took.saturating_mul(before)).max(now + took / 4).min(from);
+        (from > now).then_some(Turn { from, look })
     }
 }
 
@@ -184,8 +185,9 @@ mod tests {
         assert_eq!(waits(&lanes, now), Duration::ZERO, "3 comes just before 6");
         lanes.landed(4, begun, now);
         assert_eq!(waits(&lanes, now), TOOK * 4, "7 and 3 come next");
-        assert_eq!(lanes.turn(now).map(|turn| turn.look - now), Some(TOOK));
-        assert_eq!(lanes.turn(now + TOOK).map(|turn| turn.look - now), Some(TOOK + TOOK / 4));
+        let looks = |at: Instant| lanes.turn(at).map(|turn| turn.look - now);
+        assert_eq!(looks(now), Some(TOOK * 2), "both may be there by then");
+        assert_eq!(looks(now + TOOK * 2), Some(TOOK * 2 + TOOK / 4), "they are late");
         assert_eq!(lanes.turn(now + TOOK * 4), None, "neither came");
         lanes.note(5, of(7), now + TOOK);
         assert_eq!(waits(&lanes, now + TOOK), TOOK * 2, "3 is between");
