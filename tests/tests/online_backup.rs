@@ -310,6 +310,16 @@ fn nothing_is_restored_over_a_store_and_nothing_damaged_or_too_old_is_restored_a
         assert!(stderr(&damaged).contains("is damaged"), "{file}: {}", stderr(&damaged));
         std::fs::write(&path, before).expect("written");
     }
+    // Of two stores in one directory nobody guesses which one is meant.
+    let other = shelf.path().join("credit-20990101T000000000Z-00000000");
+    std::fs::create_dir(&other).expect("made");
+    let mut manifest = there[1].1.clone();
+    manifest["store_id"] = json!("0".repeat(32));
+    std::fs::write(other.join("backup.json"), manifest.to_string()).expect("written");
+    let several = restore(fresh.path(), &["--newest", &shelf_path]);
+    assert_eq!(several.status.code(), Some(4), "{}", stderr(&several));
+    assert!(stderr(&several).contains("backups of 2 stores"), "{}", stderr(&several));
+    std::fs::remove_dir_all(&other).expect("removed");
     assert!(is_empty(), "a refusal leaves nothing behind");
 
     // Whole again, it is restored, verified, and the same ledger; a rehearsal beside the running service.

@@ -3,6 +3,7 @@
 //! The files are copied beside, compared with what they were, opened and replayed there, and get their names in `data_dir`
 //! at last. Whatever is found wrong before leaves `data_dir` as it was.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
@@ -74,9 +75,16 @@ fn chosen(wanted: &RestoreBackup) -> Result<PathBuf, Failure> {
     if !wanted.newest {
         return Ok(wanted.directory.clone());
     }
-    let newest = Shelf::at(&wanted.directory).newest().map_err(refused)?;
-    let none = || Failure::new(Exit::Store, anyhow!("there is no backup in {}", wanted.directory.display()));
-    newest.map(|(backup, _)| backup).ok_or_else(none)
+    let mut there = Shelf::at(&wanted.directory).list().map_err(refused)?;
+    let shown = wanted.directory.display();
+    let stores: BTreeSet<_> = there.iter().map(|(_, manifest)| manifest.store_id.as_str()).collect();
+    if stores.len() > 1 {
+        // The newest may be of the wrong one.
+        let why = format!("{shown} holds backups of {} stores; name the backup that you want", stores.len());
+        return Err(Failure::new(Exit::Store, anyhow!(why)));
+    }
+    let none = || Failure::new(Exit::Store, anyhow!("there is no backup in {shown}"));
+    there.pop().map(|(backup, _)| backup).ok_or_else(none)
 }
 
 /// Seconds since it began.
