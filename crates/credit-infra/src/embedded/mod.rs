@@ -283,8 +283,7 @@ impl std::fmt::Debug for EmbeddedStore {
 }
 
 fn backend(file: std::fs::File) -> Result<Disk, OpenError> {
-    Disk::new(file)
-        .map_err(|error| OpenError::Damaged { file: "the directory", why: error.to_string() })
+    Disk::new(file).map_err(|error| OpenError::Damaged { file: "the directory", why: error.to_string() })
 }
 
 /// `Err(None)` if another process has it.
