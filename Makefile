@@ -35,8 +35,8 @@ server: ## build the program
 ##@ Is it right?
 
 .PHONY: parts
-parts: ## bring the real servers that tests start: MongoDB, Redis
-	@scripts/tools.sh --quiet mongod redis
+parts: ## bring the real servers that tests start: MongoDB, Redis; and strace
+	@scripts/tools.sh --quiet mongod redis strace
 
 .PHONY: test
 test: server parts ## run every test

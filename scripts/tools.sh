@@ -230,7 +230,16 @@ redis() {
     install redis-server "redis-server"
 }
 
-[[ $# -gt 0 ]] || set -- cargo-deny redocly schemathesis wrk mongod redis ops kubernetes-models promtool image
+# With it tests make the disk of the running program slow, or fail.
+strace() {
+    if type -P strace >/dev/null 2>&1; then
+        there strace
+        return
+    fi
+    install strace strace
+}
+
+[[ $# -gt 0 ]] || set -- cargo-deny redocly schemathesis wrk mongod redis strace ops kubernetes-models promtool image
 for tool in "$@"; do
     case $tool in
         cargo-deny) cargo_deny ;;
@@ -239,10 +248,11 @@ for tool in "$@"; do
         wrk) wrk ;;
         mongod) mongod ;;
         redis) redis ;;
+        strace) strace ;;
         ops) ops ;;
         kubernetes-models) kubernetes_models ;;
         promtool) promtool ;;
         image) image ;;
-        *) die "no tool is called \"$tool\": cargo-deny, redocly, schemathesis, wrk, mongod, redis, ops, kubernetes-models, promtool, image" ;;
+        *) die "no tool is called \"$tool\": cargo-deny, redocly, schemathesis, wrk, mongod, redis, strace, ops, kubernetes-models, promtool, image" ;;
     esac
 done

@@ -36,7 +36,7 @@ impl Expected {
 }
 
 /// A call that was made.
-struct Made {
+pub(crate) struct Made {
     key: String,
     status: u16,
     body: String,
@@ -53,6 +53,13 @@ pub(crate) struct World<'a> {
     looked: Mutex<Vec<Made>>,
 }
 
+/// What callers were told before the program ended, for whoever asks the next one.
+pub(crate) struct Left {
+    owner: Owner,
+    spent: i64,
+    made: Vec<Made>,
+}
+
 fn spend(wallet: &str) -> Value {
     json!({"type": "spend", "wallet_id": wallet, "amount": 1})
 }
@@ -66,6 +73,12 @@ impl<'a> World<'a> {
         Self { program, app, owner, spent: 0, looked: Mutex::default() }
     }
 
+    /// The same user, on a program that has been started again.
+    pub(crate) fn after(program: &'a Program, left: Left) -> Self {
+        let looked = Mutex::new(left.made);
+        Self { program, app: program.app(), owner: left.owner, spent: left.spent, looked }
+    }
+
     fn call(&self, key: String) -> Made {
         let began = Instant::now();
         let body = spend(&self.owner.wallet);
@@ -75,7 +88,7 @@ impl<'a> World<'a> {
     }
 
     /// One call of the looker's own.
-    fn look(&self, prefix: &str) -> (u16, String, Duration) {
+    pub(crate) fn look(&self, prefix: &str) -> (u16, String, Duration) {
         let call = self.call(unique(prefix));
         let seen = (call.status, call.body.clone(), call.took);
         self.looked.lock().expect("no panic").push(call);
@@ -125,6 +138,97 @@ impl<'a> World<'a> {
         self.agree(what, made);
     }
 
+    /// Breaks the store under load for good: looks, takes away what broke it, looks again, and tells what callers were told.
+    pub(crate) fn failure<B>(
+        self,
+        what: &str,
+        break_it: impl FnOnce() -> B,
+        look: &dyn Fn(&Self),
+        look_again: &dyn Fn(&Self),
+    ) -> Left {
+        let (made, stop) = (Mutex::new(Vec::new()), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            for _ in 0..CALLERS {
+                scope.spawn(|| self.keep_calling(&made, &stop));
+            }
+            std::thread::sleep(Duration::from_millis(300));
+            let _stop = Stop(&stop);
+            let broken = break_it();
+            look(&self);
+            drop(broken);
+            look_again(&self);
+        });
+        let mut made = made.into_inner().expect("no panic");
+        made.append(&mut self.looked.into_inner().expect("no panic"));
+        assert!(made.iter().any(|call| call.status == 503), "{what}: nobody was turned away");
+        Left { owner: self.owner, spent: self.spent, made }
+    }
+
+    /// What callers were told by the program before holds on this one.
+    pub(crate) fn agree_on_what_is_left(&mut self, what: &str) {
+        let left = std::mem::take(&mut *self.looked.lock().expect("no panic"));
+        self.agree(what, left);
+    }
+
+    /// What is durable is read meanwhile, and what does not need the store answers as ever.
+    pub(crate) fn reads_within(&self, within: Duration) {
+        let began = Instant::now();
+        let read = self.app.get(&format!("/v1/wallets/{}", self.owner.wallet));
+        assert_eq!(read.status, 200, "{}", read.body);
+        assert!(began.elapsed() < within, "a read took {:?}", began.elapsed());
+        for path in ["/health/live", "/", "/docs", "/openapi.json"] {
+            let (status, took) = self.program.page(path);
+            assert!(matches!(status, 200 | 301 | 302), "{path}: {status}");
+            assert!(took < within, "{path}: {took:?}");
+        }
+    }
+
+    /// Nothing is given up: calls are let through.
+    pub(crate) fn is_ready_with_breakers_closed(&self) {
+        for path in ["/health/live", "/health/ready", "/health"] {
+            assert_eq!(self.program.page(path).0, 200, "{path}");
+        }
+        for dependency in ["journal", "documents"] {
+            let state = format!("credit_breaker_state{{dependency=\"{dependency}\"}}");
+            assert!(self.program.metric(&state) < 0.5, "the breaker of {dependency} has turned");
+        }
+    }
+
+    /// A store that answers, but too late to be waited for: it is given up, and tried again and again. Whoever is let through
+    /// meanwhile is answered or told that nobody knows.
+    pub(crate) fn is_given_up_and_tried(&self, noticed_within: Duration) {
+        let began = Instant::now();
+        while !self.has_turned() {
+            assert!(began.elapsed() < noticed_within, "no breaker has turned");
+            self.is_in_time();
+        }
+        let at_once = (0..10).filter(|_| self.is_in_time() < Duration::from_millis(800)).count();
+        assert!(at_once >= 5, "{at_once} of 10 were turned away at once");
+        let (mut not_ready, began) = (false, Instant::now());
+        while !not_ready {
+            assert!(began.elapsed() < noticed_within, "it is ready all the time");
+            not_ready = self.program.page("/health/ready").0 == 503;
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        self.house_answers();
+    }
+
+    fn has_turned(&self) -> bool {
+        ["journal", "documents"].iter().any(|dependency| {
+            self.program.metric(&format!("credit_breaker_state{{dependency=\"{dependency}\"}}")) > 0.0
+        })
+    }
+
+    /// A call, answered as the contract says: how long it took.
+    fn is_in_time(&self) -> Duration {
+        let (status, body, took) = self.look("late-");
+        let told = body.contains("\"unavailable\"") || body.contains("\"outcome_unknown\"");
+        assert!(status == 201 || (status == 503 && told), "{status} {body}");
+        assert!(took < Duration::from_secs(14), "{took:?}: {body}");
+        assert_eq!(self.program.page("/health/live").0, 200);
+        took
+    }
+
     /// A store that does not answer: every call is turned away, in time, and the house says what it can.
     pub(crate) fn is_turned_away(&self, expected: &Expected) {
         std::thread::sleep(expected.noticed_after);
@@ -144,17 +248,9 @@ impl<'a> World<'a> {
         assert_eq!(program.page("/health/ready").0, 503);
         assert_eq!(program.page("/health").0, 503);
         let began = Instant::now();
-        let open = || {
-            ["journal", "documents"]
-                .map(|dependency| {
-                    program.metric(&format!("credit_breaker_state{{dependency=\"{dependency}\"}}"))
-                })
-                .iter()
-                .any(|state| *state > 0.0)
-        };
         // Where nobody is let as far as the store, those who ask for its health find out, once the calls that went well
         // before are out of the window.
-        while !open() {
+        while !self.has_turned() {
             assert!(began.elapsed() < Duration::from_secs(14), "no breaker has turned");
             assert_eq!(program.page("/health/ready").0, 503);
             std::thread::sleep(Duration::from_millis(300));

@@ -7,9 +7,10 @@
 //!
 //! Nothing is acknowledged or visible before it is durable. One sync covers all groups (or batches) that wait. A
 //! fault while writing is the end of the store: every later call is refused until the process starts again, because
-//! what the operating system failed to write once it may silently have dropped. Want of space alone passes: then the
-//! files are opened anew as soon as there is some.
+//! what the operating system failed to write once it may silently have dropped. Want of space for a write alone passes:
+//! then the files are opened anew as soon as there is some.
 
+mod disk;
 mod documents;
 mod documents_writer;
 mod error;
@@ -35,7 +36,7 @@ use credit_core::ports::StoreError;
 use credit_core::ports::documents::Documents;
 use credit_core::ports::journal::{BookId, Journal};
 use credit_core::{Clock, IdSource, Timestamp};
-use redb::backends::{FileBackend, InMemoryBackend};
+use redb::backends::InMemoryBackend;
 use redb::{Builder, Database, DatabaseError, ReadTransaction, StorageBackend};
 
 use crate::clock::SystemClock;
@@ -45,6 +46,7 @@ pub use backup::BackupProgress;
 pub use dump::DumpRow;
 pub use error::OpenError;
 
+use self::disk::Disk;
 use self::documents::EmbeddedDocuments;
 use self::documents_writer::{HEADS, note_all_heads};
 use self::error::store_error;
@@ -280,9 +282,8 @@ impl std::fmt::Debug for EmbeddedStore {
     }
 }
 
-fn backend(file: std::fs::File) -> Result<FileBackend, OpenError> {
-    FileBackend::new(file)
-        .map_err(|error| OpenError::Damaged { file: "the directory", why: error.to_string() })
+fn backend(file: std::fs::File) -> Result<Disk, OpenError> {
+    Disk::new(file).map_err(|error| OpenError::Damaged { file: "the directory", why: error.to_string() })
 }
 
 /// `Err(None)` if another process has it.

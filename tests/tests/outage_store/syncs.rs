@@ -1,0 +1,105 @@
+//! A disk of the embedded store that holds its syncs, or fails at them or at writes.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use super::load::{Expected, World};
+use super::program::Program;
+use super::tracer::Tracer;
+
+const SYNCS: &str = "fdatasync,fsync";
+const STARTED_WITHIN: Duration = Duration::from_secs(20);
+/// A call waits for its ledger for ten seconds.
+const DEADLINE: Duration = Duration::from_secs(11);
+
+fn start() -> Program {
+    let program = Program::start(&[]);
+    program.wait_for("/health/ready", 200, STARTED_WITHIN);
+    program
+}
+
+#[test]
+fn syncs_that_do_not_return_hold_nobody_beyond_the_deadline_and_all_is_well_when_they_do() {
+    let program = start();
+    let mut world = World::new(&program);
+    let tracer = Cell::new(None);
+    world.outage(
+        "syncs do not return",
+        || tracer.set(Some(Tracer::attach(&program, SYNCS, "delay_enter=60000000"))),
+        || drop(tracer.take()),
+        &|world| {
+            let (status, body, took) = world.look("held-");
+            assert_eq!(status, 503, "{body}");
+            assert!(body.contains("\"unavailable\"") || body.contains("\"outcome_unknown\""), "{body}");
+            assert!(took < DEADLINE, "{took:?}");
+            // A disk that is busy is not a broken one: what is durable is read as ever, and no breaker turns.
+            world.reads_within(Duration::from_secs(1));
+            world.is_ready_with_breakers_closed();
+        },
+    );
+    world.is_healthy();
+}
+
+#[test]
+fn syncs_that_take_two_seconds_make_calls_slow_and_refuse_none() {
+    let program = start();
+    let mut world = World::new(&program);
+    let tracer = Cell::new(None);
+    world.outage(
+        "a sync takes two seconds",
+        || tracer.set(Some(Tracer::attach(&program, SYNCS, "delay_enter=2000000"))),
+        || drop(tracer.take()),
+        &|world| {
+            for _ in 0..3 {
+                let (status, body, took) = world.look("slow-");
+                assert_eq!(status, 201, "{body}");
+                assert!(took > Duration::from_secs(1), "{took:?}: nothing was slow");
+                assert!(took < DEADLINE, "{took:?}");
+                world.reads_within(Duration::from_secs(1));
+            }
+            world.is_ready_with_breakers_closed();
+        },
+    );
+    world.is_healthy();
+}
+
+/// The store fails for good: it says so, stays so when the disk is well again, and loses nothing over the restart.
+fn ends_until_the_restart(what: &str, calls: &str, error: &str, reason: &str) {
+    let program = start();
+    let world = World::new(&program);
+    let left = world.failure(
+        what,
+        || Tracer::attach(&program, calls, &format!("error={error}")),
+        &|world| {
+            world.is_turned_away(&Expected::soon());
+            let log = world.program.log();
+            assert!(log.contains("the store failed") && log.contains(reason), "{log}");
+        },
+        // Longer than healing may take where there is healing.
+        &|world| {
+            world.is_turned_away(&Expected { noticed_after: Duration::from_secs(11), ..Expected::soon() });
+        },
+    );
+    let folder = program.kill();
+    let program = Program::start_in(folder, &[]);
+    program.wait_for("/health/ready", 200, STARTED_WITHIN);
+    let mut world = World::after(&program, left);
+    world.agree_on_what_is_left(what);
+    world.is_healthy();
+}
+
+#[test]
+fn a_sync_that_fails_is_the_end_until_the_restart_which_finds_every_answer() {
+    ends_until_the_restart("syncs fail", SYNCS, "EIO", "Input/output error");
+}
+
+#[test]
+fn a_write_that_fails_is_the_end_until_the_restart_which_finds_every_answer() {
+    ends_until_the_restart("writes fail", "pwrite64", "EIO", "Input/output error");
+}
+
+/// Not as a write that finds none: what the sync should have kept may be gone, although a trial of the disk goes well.
+#[test]
+fn a_sync_that_finds_no_space_is_the_end_as_well() {
+    ends_until_the_restart("syncs find no space", SYNCS, "ENOSPC", "No space left on device");
+}

@@ -1,0 +1,39 @@
+//! System calls of the running program that are late or fail, by `strace` at its side.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use super::program::Program;
+
+/// While this is there, the program's system calls are tampered with. Dropped, the program goes on as it would have: a
+/// call that is being held returns at once.
+pub(crate) struct Tracer(Child);
+
+impl Tracer {
+    /// Tampers with these calls of all threads from now on: `fdatasync,fsync` and `error=EIO`, or `delay_enter=2000000`
+    /// (microseconds).
+    pub(crate) fn attach(program: &Program, calls: &str, what: &str) -> Self {
+        let mut child = Command::new("strace")
+            .args(["-f", "-o", "/dev/null", "-p", &program.pid().to_string()])
+            .args(["-e", &format!("trace={calls}"), "-e", &format!("inject={calls}:{what}")])
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("strace is there (make parts)");
+        let mut said = BufReader::new(child.stderr.take().expect("it is piped"));
+        let mut line = String::new();
+        said.read_line(&mut line).expect("it says that it has begun");
+        assert!(line.contains("attached"), "strace: {line}");
+        // It tells of every thread that comes; nobody wants to know, and it must not wait for a reader.
+        std::thread::spawn(move || for _line in said.lines() {});
+        Self(child)
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        let told = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        let detached = told.is_ok_and(|status| status.success()) && self.0.wait().is_ok();
+        assert!(detached || std::thread::panicking(), "strace does not let go");
+    }
+}
