@@ -15,4 +15,5 @@ mod metrics;
 mod pages;
 mod probe;
 mod profiles;
+mod rehashed;
 mod world;

@@ -25,6 +25,8 @@ const BELIEVED_FOR: Duration = Duration::from_millis(750);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(400);
 const REMEMBERED: u64 = 10_000;
 const SECRET_LENGTH: usize = PREFIX.len() + 43; // 32 bytes in base64url without padding
+/// How often a secret that may be kept under several keys of ours is looked for before it is nobody's.
+const ROUNDS: usize = 4;
 
 /// Secrets that were looked up lately, by their hash.
 pub(super) struct Verified(Cache<SecretHash, Arc<Entry>>);
@@ -68,12 +70,12 @@ impl Authenticator for ApiKeys {
         }
         let secret = self.hash.hash(PURPOSE, credential);
         let entry = match self.verified.0.get(&secret).filter(|entry| entry.is_good()) {
-            Some(entry) if entry.is_to_be_renewed() => match self.look_up(credential, &secret).await {
+            Some(entry) if entry.is_to_be_renewed() => match self.look_up(credential).await {
                 Err(AuthFailure::Unavailable(_)) if entry.is_good() => entry,
                 renewed => renewed.inspect_err(|_| self.verified.forget(&secret))?,
             },
             Some(entry) => entry,
-            None => self.look_up(credential, &secret).await?,
+            None => self.look_up(credential).await?,
         };
         let now = self.clock.now();
         if entry.good_until.is_some_and(|end| now >= end) {
@@ -85,23 +87,43 @@ impl Authenticator for ApiKeys {
 }
 
 impl ApiKeys {
-    /// By the hash under our newest key, else under an earlier one; then it is hashed again under the newest.
-    async fn look_up(&self, credential: &str, secret: &SecretHash) -> Result<Arc<Entry>, AuthFailure> {
-        let asked = Instant::now();
-        if let Some(document) = self.by_secret(secret).await? {
-            let entry = self.entry(&document, secret, asked)?;
-            self.verified.0.insert(*secret, entry.clone());
-            return Ok(entry);
-        }
-        for earlier in self.hash.earlier(PURPOSE, credential) {
-            if let Some(document) = self.by_secret(&earlier).await? {
-                let entry = self.entry(&document, &earlier, asked)?;
-                self.rehash(&document, &earlier, *secret).await?;
-                // Not remembered: the next call finds it under the newest, or tries again.
+    /// While keys of ours are rotated somebody else may hash the secret again between two looks, so that each of them
+    /// looks where it is not: one round that finds nothing proves nothing then.
+    async fn look_up(&self, credential: &str) -> Result<Arc<Entry>, AuthFailure> {
+        for _ in 0..ROUNDS {
+            let newest = self.hash.hash(PURPOSE, credential);
+            let earlier = self.hash.earlier(PURPOSE, credential);
+            if let Some(entry) = self.look_once(newest, &earlier).await? {
                 return Ok(entry);
+            }
+            if earlier.is_empty() {
+                break;
             }
         }
         Err(AuthFailure::Invalid)
+    }
+
+    /// By the hash under our newest key, else under an earlier one; then it is hashed again under the newest.
+    async fn look_once(
+        &self,
+        newest: SecretHash,
+        earlier: &[SecretHash],
+    ) -> Result<Option<Arc<Entry>>, AuthFailure> {
+        let asked = Instant::now();
+        if let Some(document) = self.by_secret(&newest).await? {
+            let entry = self.entry(&document, &newest, asked)?;
+            self.verified.0.insert(newest, entry.clone());
+            return Ok(Some(entry));
+        }
+        for earlier in earlier {
+            if let Some(document) = self.by_secret(earlier).await? {
+                let entry = self.entry(&document, earlier, asked)?;
+                self.rehash(&document, earlier, newest).await?;
+                // Not remembered: the next call finds it under the newest, or tries again.
+                return Ok(Some(entry));
+            }
+        }
+        Ok(None)
     }
 
     async fn by_secret(&self, secret: &SecretHash) -> Result<Option<Document>, AuthFailure> {
