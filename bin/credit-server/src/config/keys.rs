@@ -182,7 +182,7 @@ pub(crate) const KEYS: &[Key] = keys! {
     "cache.redis.url": Kind::SecretText, None,
         "where Redis (6.2 or newer) is; see [below](#redis).";
     "cache.redis.tls_ca": Kind::Text, None,
-        "a file with the certificates (PEM) to trust instead of the system's; for a single `rediss://` address.";
+        "a file with the certificates (PEM) to trust instead of the system's; for an address that begins with `rediss`.";
     "cache.redis.connect_timeout_ms": Kind::Whole { low: 10, high: 60_000 }, Some("1000"),
         "how long making or checking a connection may take, in milliseconds.";
     "cache.redis.command_timeout_ms": Kind::Whole { low: 10, high: 10_000 }, Some("250"),
@@ -306,6 +306,9 @@ pub(crate) const KEYS: &[Key] = keys! {
         "whether admins may take CPU and heap profiles at `/v1/debug/pprof`.";
     "modules.enabled": Kind::Choices(MODULES), Some("user_management,wallet_module,transactions_module"),
         "modules to run; `connection_api` always runs.";
+    "jobs.storage": Kind::Choice(&["memory", "redis"]), Some("memory"),
+        "where a background job that is due waits for a worker: in the process that saw it, or in the Redis of `cache.redis`
+         (no Cluster) for the workers of all. While Redis is away they wait in memory.";
     "ledger.sweep_interval": Kind::Length { low: 1, high: 45 }, Some("10s"),
         "how often due expiries are posted.";
     "ledger.refund_successor_ttl": Kind::Length { low: 1, high: 3660 * DAY }, Some("30d"),

@@ -87,17 +87,8 @@ pub(super) fn judge(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
             "is missing; cache.backend redis takes an address, for example redis://cache.example:6379",
         );
     }
-    if let Some(address) = address
-        && origin(judged, CA).is_some()
-    {
-        if !address.has_tls() {
-            complain(CA, "is for TLS, and the address has none; with TLS it begins with rediss");
-        } else if !address.is_single() {
-            complain(
-                CA,
-                "is for a single address; Sentinel and Cluster trust the system's certificates, or those of SSL_CERT_FILE",
-            );
-        }
+    if address.is_some_and(|address| !address.has_tls()) && origin(judged, CA).is_some() {
+        complain(CA, "is for TLS, and the address has none; with TLS it begins with rediss");
     }
 }
 

@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::backup::{self, Backups};
 use super::fault::{Fault, Faults};
+use super::jobs::{self, JobsWait};
 use super::key_material::KeyMaterial;
 use super::layers::{Judged, Layers};
 use super::limits::{self, Cache, RateLimit};
@@ -32,6 +33,7 @@ pub(crate) struct Settings {
     /// `None`: the service makes no backups.
     pub(crate) backups: Option<Backups>,
     pub(crate) cache: Cache,
+    pub(crate) jobs: JobsWait,
     /// `None`: everybody calls as often as it likes.
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) auth: Auth,
@@ -164,6 +166,7 @@ impl Layers {
         store::judge(&judged, &mut faults);
         backup::judge(&judged, &mut faults);
         limits::judge(&judged, &mut faults);
+        jobs::judge(&judged, &mut faults);
         telemetry::judge(&judged, &mut faults);
         tls::judge(&judged, &mut faults);
         vault::judge(&judged, &mut faults);
@@ -402,6 +405,7 @@ impl Values {
             mongodb: Mongodb::of(&mut self),
             backups: Backups::of(&mut self),
             cache: Cache::of(&mut self),
+            jobs: JobsWait::of(&mut self),
             rate_limit: RateLimit::of(&mut self),
             auth: self.auth(),
             secrets_refresh: self.length("secrets.refresh"),

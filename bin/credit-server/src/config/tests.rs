@@ -486,7 +486,7 @@ fn redis_needs_an_address_and_a_ca_needs_tls() {
     for (url, ca, path) in [
         ("http://u:hunter2@cache", None, "cache.redis.url"),
         ("redis://u:hunter2@cache", Some("ca.pem"), "cache.redis.tls_ca"),
-        ("rediss-cluster://u:hunter2@a,b", Some("ca.pem"), "cache.redis.tls_ca"),
+        ("redis-cluster://u:hunter2@a,b", Some("ca.pem"), "cache.redis.tls_ca"),
     ] {
         let mut world = redis().env("CREDIT_CACHE__REDIS__URL", url);
         if let Some(ca) = ca {

@@ -163,6 +163,7 @@ impl Service {
             documents: documents.clone(),
             clock: clock.clone(),
             ids: ids.clone(),
+            storage: shared.job_storage(settings),
             settings: JobRunnerSettings::default(),
         });
         let connection_api = ConnectionApi::new(ConnectionApiParts {

@@ -11,11 +11,12 @@ use credit_api::ports::HealthProbe;
 use credit_core::Health;
 use credit_core::ports::cache::Cache;
 use credit_core::ports::limits::RateLimiter;
+use credit_infra::jobs::JobStorage;
 use credit_infra::limits::{InProcessLimits, LocalCache};
 use credit_infra::redis::{RedisAddress, RedisCache, RedisLimits, RedisLink, RedisSettings, TieredCache};
 use parking_lot::Mutex;
 
-use crate::config::{self, RateLimit, Redis, Settings, Store};
+use crate::config::{self, JobsWait, RateLimit, Redis, Settings, Store};
 use crate::exit::{Exit, Failure};
 
 /// Entries that a process keeps itself.
@@ -95,6 +96,14 @@ impl Shared {
             Some(link) => Arc::new(TieredCache::new(near, RedisCache::new(link.clone()))),
             None => Arc::new(near),
         })
+    }
+
+    /// Where background jobs wait for a worker.
+    pub(super) fn job_storage(&self, settings: &Settings) -> JobStorage {
+        match (&self.link, settings.jobs) {
+            (Some(link), JobsWait::InRedis) => JobStorage::Redis(link.clone()),
+            _ => JobStorage::Memory,
+        }
     }
 
     /// Tells how it is.

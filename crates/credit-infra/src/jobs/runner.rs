@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 use super::lease::{Lease, Sightings, Taking};
 use super::record::{self, Kept, milliseconds};
-use super::worker::Queue;
+use super::storage::{Due, JobStorage, Queue};
 
 /// What the runner needs.
 pub struct JobRunnerParts {
@@ -29,6 +29,8 @@ pub struct JobRunnerParts {
     pub clock: Arc<dyn Clock>,
     /// Randomness for ids.
     pub ids: Arc<dyn IdSource>,
+    /// Where what is due waits.
+    pub storage: JobStorage,
     /// Bounds.
     pub settings: JobRunnerSettings,
 }
@@ -102,10 +104,10 @@ impl JobRunner {
     /// lease is found there belongs to one that is gone.
     pub fn start(self: &Arc<Self>, alone: bool) {
         self.alone.store(alone, Ordering::Relaxed);
-        let queue = Queue::start(self.clone(), self.stopping.subscribe(), self.parts.settings.grace);
-        let (queue, worker) = queue;
+        let (stopping, grace) = (self.stopping.subscribe(), self.parts.settings.grace);
+        let (queue, workers) = Queue::start(&self.parts.storage, self, &stopping, grace);
         let looking = tokio::spawn(self.clone().look_out(queue));
-        self.tasks.lock().extend([looking, worker]);
+        self.tasks.lock().extend(std::iter::once(looking).chain(workers));
     }
 
     /// Starts nothing more and waits until what runs has stopped, at most for the grace.
@@ -118,6 +120,15 @@ impl JobRunner {
                 tracing::warn!("a job did not stop in time; the next run goes on where it was");
                 task.abort();
             }
+        }
+        // What a worker had begun that ended meanwhile runs by itself.
+        let idle = async {
+            while !self.running.lock().is_empty() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(patience, idle).await.is_err() {
+            tracing::warn!("a job goes on behind the stop; it has lost its lease when that ends");
         }
     }
 
@@ -139,11 +150,7 @@ impl JobRunner {
         let mut stopping = self.stopping.subscribe();
         loop {
             match self.due().await {
-                Ok(due) => {
-                    for name in due {
-                        queue.push(name).await;
-                    }
-                }
+                Ok(due) => queue.push(due).await,
                 Err(error) => tracing::debug!(%error, "what is due could not be read"),
             }
             tokio::select! {
@@ -155,7 +162,7 @@ impl JobRunner {
     }
 
     /// What is due and free.
-    async fn due(&self) -> Result<Vec<&'static str>, StoreError> {
+    async fn due(&self) -> Result<Vec<Due>, StoreError> {
         let now = self.parts.clock.now();
         let kept = record::read(&*self.parts.documents, &self.names(), now).await?;
         let running = self.running.lock().clone();
@@ -163,7 +170,14 @@ impl JobRunner {
             let name = job.name();
             self.is_free(name, kept) && !running.contains(name) && job.is_ready() && kept.is_due(now)
         });
-        Ok(due.map(|(job, _)| job.name()).collect())
+        let ticket = |name, kept: &Kept| format!("{name}:{}:{}", kept.version, kept.wish.unwrap_or_default());
+        let due = due.map(|(job, kept)| Due { name: job.name(), ticket: ticket(job.name(), &kept) });
+        Ok(due.collect())
+    }
+
+    /// A number that nobody else draws.
+    pub(super) fn draw(&self) -> u128 {
+        self.parts.ids.mint()
     }
 
     fn is_free(&self, name: &'static str, kept: &Kept) -> bool {
@@ -194,7 +208,7 @@ impl JobRunner {
         let wish = kept.wish;
         let taking = Taking {
             name: job.name(),
-            holder: format!("{:032x}", self.parts.ids.mint()),
+            holder: format!("{:032x}", self.draw()),
             length: self.parts.settings.lease,
             documents: documents.clone(),
             clock: clock.clone(),

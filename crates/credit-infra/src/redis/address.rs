@@ -54,9 +54,9 @@ impl RedisAddress {
         }
     }
 
-    /// Whether it is one server, for which a CA can be given.
-    pub fn is_single(&self) -> bool {
-        matches!(self.0, Kind::Single(_))
+    /// Whether keys may lie on several servers.
+    pub fn is_cluster(&self) -> bool {
+        matches!(self.0, Kind::Cluster(_))
     }
 }
 
@@ -136,7 +136,7 @@ mod tests {
             ("rediss://credit:p%40ss@[::1]:6379", true),
         ] {
             let address = read(text).expect(text);
-            assert!(address.is_single(), "{text}");
+            assert!(matches!(address.0, Kind::Single(_)), "{text}");
             assert_eq!(address.has_tls(), tls, "{text}");
         }
     }
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn sentinels_have_a_service_and_credentials_of_their_own() {
         let address = read("rediss-sentinel://credit:p@a:26379,b/main/2?sentinel=watch:w").expect("valid");
-        assert!(address.has_tls() && !address.is_single());
+        assert!(address.has_tls());
         let Kind::Sentinel { sentinels, service, node, tls } = address.0 else { panic!() };
         assert_eq!(shown(&sentinels), ["rediss://watch:w@a:26379", "rediss://watch:w@b"]);
         assert_eq!((service.as_str(), tls), ("main", true));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
-use redis::{RedisResult, Script};
+use redis::{RedisError, RedisResult, Script};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -28,7 +28,7 @@ const TOO_SLOW: &str = "it does not answer in time";
 pub struct RedisSettings {
     /// Where it is.
     pub address: RedisAddress,
-    /// Certificates (PEM) to trust instead of the system's; for a single address with TLS.
+    /// Certificates (PEM) to trust instead of the system's; for an address with TLS.
     pub tls_ca: Option<Vec<u8>>,
     /// How long making and checking a connection may take.
     pub connect_timeout: Duration,
@@ -139,12 +139,37 @@ impl RedisLink {
         None
     }
 
+    /// Passes a command of somebody else's on, if it is well. That Redis refuses a command, or a script of theirs fails, is
+    /// an answer.
+    pub(super) async fn pass<T, F>(
+        &self,
+        purpose: &'static str,
+        work: impl FnOnce(Wire) -> F,
+    ) -> RedisResult<T>
+    where
+        F: Future<Output = RedisResult<T>>,
+    {
+        let left_alone = || RedisError::from((redis::ErrorKind::Io, "Redis is left alone"));
+        let (wire, generation) = self.shared.state.wire().ok_or_else(left_alone)?;
+        metrics::counter!("credit_redis_round_trips_total", "purpose" => purpose).increment(1);
+        let patience = self.shared.settings.read().command_timeout;
+        let late = || RedisError::from((redis::ErrorKind::Io, TOO_SLOW));
+        let outcome = timeout(patience, work(wire)).await.unwrap_or_else(|_| Err(late()));
+        if let Err(error) = &outcome
+            && error.code().is_none()
+            && self.shared.state.open(reason(error), Some(generation))
+        {
+            self.shared.disturbed.notify_one();
+        }
+        outcome
+    }
+
     /// What Redis said last of its time; `None` while it is not asked.
     pub(super) fn clock(&self) -> Option<RedisClock> {
         self.shared.state.clock()
     }
 
-    pub(super) fn key(&self, rest: std::fmt::Arguments<'_>) -> String {
+    pub(crate) fn key(&self, rest: std::fmt::Arguments<'_>) -> String {
         format!("{}{rest}", self.shared.settings.read().prefix)
     }
 

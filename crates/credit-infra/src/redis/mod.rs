@@ -8,14 +8,17 @@ mod address;
 mod cache;
 mod entries;
 mod lease;
+mod lent;
 mod limits;
 mod link;
+mod managers;
 mod pool;
 mod state;
 mod tiers;
 
 pub use address::{InvalidAddress, RedisAddress};
 pub use cache::RedisCache;
+pub(crate) use lent::LentConnection;
 pub use limits::RedisLimits;
 pub use link::{RedisLink, RedisSettings};
 pub use pool::CannotConnect;

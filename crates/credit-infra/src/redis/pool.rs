@@ -1,9 +1,9 @@
-//! Connections to the three kinds of address, made by `deadpool-redis`, which also sees whether one that was made still
-//! answers.
+//! Pools of connections to the three kinds of address, which also see whether one that was made still answers.
 
 use std::time::Duration;
 
-use deadpool_redis::{Pool, PoolConfig, Runtime, Timeouts, cluster, sentinel};
+use deadpool::managed::{self, Manager, PoolConfig, Timeouts};
+use deadpool_redis::Runtime;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
 use redis::{
@@ -14,6 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::address::Kind;
 use super::link::RedisSettings;
+use super::managers::{ClusterManager, SentinelManager};
 
 /// One that is held and one that is checked.
 const CONNECTIONS: usize = 2;
@@ -25,9 +26,9 @@ const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
 pub struct CannotConnect(pub(super) String);
 
 pub(super) enum Connections {
-    Single(Pool),
-    Sentinel(sentinel::Pool),
-    Cluster(cluster::Pool),
+    Single(deadpool_redis::Pool),
+    Sentinel(managed::Pool<SentinelManager>),
+    Cluster(managed::Pool<ClusterManager>),
 }
 
 /// One connection, used by many at a time.
@@ -42,35 +43,25 @@ impl Connections {
     pub(super) fn try_new(settings: &RedisSettings) -> Result<Self, CannotConnect> {
         let wrong = |error: redis::RedisError| CannotConnect(reason(&error));
         let limits = PoolConfig { timeouts: timeouts(settings), ..PoolConfig::new(CONNECTIONS) };
-        let unbuilt = |error: &dyn std::fmt::Display| CannotConnect(error.to_string());
+        let ca = settings.tls_ca.as_deref().map(certificates).transpose()?;
         match &settings.address.0 {
             Kind::Single(node) => {
                 let answers = AsyncConnectionConfig::new()
                     .set_connection_timeout(Some(settings.connect_timeout))
                     .set_response_timeout(Some(settings.connect_timeout));
-                let node = with_ca(info(node)?, settings.tls_ca.as_deref())?;
+                let node = with_ca(info(node)?, ca)?;
                 let manager = deadpool_redis::Manager::new_with_config(node, answers).map_err(wrong)?;
-                let pool = Pool::builder(manager).config(limits).runtime(Runtime::Tokio1).build();
-                pool.map(Self::Single).map_err(|error| unbuilt(&error))
+                pool_of(manager, limits).map(Self::Single)
             }
             Kind::Sentinel { sentinels, service, node, tls } => {
-                let of_node = info(node)?.redis_settings().clone();
-                let of_node = sentinel::SentinelNodeConnectionInfo {
-                    tls_mode: tls.then_some(sentinel::TlsMode::Secure),
-                    redis_connection_info: Some(of_node.into()),
-                };
                 let sentinels = sentinels.iter().map(info).collect::<Result<Vec<_>, _>>()?;
-                let master = sentinel::SentinelServerType::Master;
-                let manager = sentinel::Manager::new(sentinels, service.clone(), Some(of_node), master);
-                let pool = sentinel::Pool::builder(manager.map_err(wrong)?);
-                let pool = pool.config(limits).runtime(Runtime::Tokio1).build();
-                pool.map(Self::Sentinel).map_err(|error| unbuilt(&error))
+                let manager = SentinelManager::try_new(&sentinels, service, &info(node)?, *tls, ca.as_ref());
+                pool_of(manager.map_err(wrong)?, limits).map(Self::Sentinel)
             }
             Kind::Cluster(nodes) => {
                 let nodes = nodes.iter().map(info).collect::<Result<Vec<_>, _>>()?;
-                let manager = cluster::Manager::new(nodes, false).map_err(wrong)?;
-                let pool = cluster::Pool::builder(manager).config(limits).runtime(Runtime::Tokio1).build();
-                pool.map(Self::Cluster).map_err(|error| unbuilt(&error))
+                let manager = ClusterManager::try_new(nodes, ca.as_ref());
+                pool_of(manager.map_err(wrong)?, limits).map(Self::Cluster)
             }
         }
     }
@@ -118,14 +109,25 @@ fn info(node: &SecretString) -> Result<ConnectionInfo, CannotConnect> {
     node.expose_secret().into_connection_info().map_err(|error| CannotConnect(reason(&error)))
 }
 
-/// The same with a CA of its own instead of the system's.
-fn with_ca(node: ConnectionInfo, ca: Option<&[u8]>) -> Result<ConnectionInfo, CannotConnect> {
-    let Some(ca) = ca else { return Ok(node) };
+fn pool_of<M: Manager, W: From<managed::Object<M>>>(
+    manager: M,
+    limits: PoolConfig,
+) -> Result<managed::Pool<M, W>, CannotConnect> {
+    let pool = managed::Pool::builder(manager).config(limits).runtime(Runtime::Tokio1).build();
+    pool.map_err(|error| CannotConnect(error.to_string()))
+}
+
+/// A CA to trust instead of the system's.
+fn certificates(ca: &[u8]) -> Result<TlsCertificates, CannotConnect> {
     if !ca.windows(PEM.len()).any(|window| window == PEM) {
         return Err(CannotConnect("the file of the CA has no certificate in it (PEM)".to_owned()));
     }
-    let certificates = TlsCertificates { client_tls: None, root_cert: Some(ca.to_vec()) };
-    let client = Client::build_with_tls(node, certificates);
+    Ok(TlsCertificates { client_tls: None, root_cert: Some(ca.to_vec()) })
+}
+
+fn with_ca(node: ConnectionInfo, ca: Option<TlsCertificates>) -> Result<ConnectionInfo, CannotConnect> {
+    let Some(ca) = ca else { return Ok(node) };
+    let client = Client::build_with_tls(node, ca);
     client.map(|client| client.get_connection_info().clone()).map_err(|error| CannotConnect(reason(&error)))
 }
 

@@ -99,32 +99,43 @@ impl RedisServer {
     fn configuration(&self) -> String {
         if let Some((name, master)) = &self.options.sentinel_of {
             let (ip, port) = (master.ip(), master.port());
-            return format!("bind 127.0.0.1\nport {}\nsentinel monitor {name} {ip} {port} 1\n", self.port);
+            let mut lines = self.ports();
+            lines.push(format!("sentinel monitor {name} {ip} {port} 1\n"));
+            lines.extend(self.options.password.iter().map(|password| format!("requirepass {password}")));
+            return lines.join("\n");
         }
-        let (plain, secure) = if self.options.tls { (0, self.port) } else { (self.port, 0) };
-        let mut lines = vec![
-            "bind 127.0.0.1".to_owned(),
-            format!("port {plain}"),
+        let mut lines = self.ports();
+        lines.extend([
             "save \"\"".to_owned(),
             "appendonly no".to_owned(),
             "daemonize no".to_owned(),
             "databases 16".to_owned(),
-        ];
-        if self.options.tls {
-            lines.extend([
-                format!("tls-port {secure}"),
-                format!("tls-cert-file {}", self.files.certificate.display()),
-                format!("tls-key-file {}", self.files.key.display()),
-                format!("tls-ca-cert-file {}", self.files.ca.display()),
-                "tls-auth-clients no".to_owned(),
-            ]);
-        }
+        ]);
         lines.extend(self.options.password.iter().map(|password| format!("requirepass {password}")));
         lines.extend(self.options.users.iter().cloned());
         lines.extend(
             self.options.arguments.iter().map(|argument| argument.trim_start_matches("--").to_owned()),
         );
         lines.join("\n")
+    }
+
+    /// With TLS there is no plain port, and those it talks with by itself are spoken to with TLS as well.
+    fn ports(&self) -> Vec<String> {
+        let mut lines = vec!["bind 127.0.0.1".to_owned()];
+        if !self.options.tls {
+            lines.push(format!("port {}", self.port));
+            return lines;
+        }
+        lines.extend([
+            "port 0".to_owned(),
+            format!("tls-port {}", self.port),
+            format!("tls-cert-file {}", self.files.certificate.display()),
+            format!("tls-key-file {}", self.files.key.display()),
+            format!("tls-ca-cert-file {}", self.files.ca.display()),
+            "tls-auth-clients no".to_owned(),
+            "tls-replication yes".to_owned(),
+        ]);
+        lines
     }
 
     /// With TLS an open port is enough; else it says something, if only that a password is missing.

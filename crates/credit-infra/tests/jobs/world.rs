@@ -10,7 +10,7 @@ use credit_core::ports::StoreError;
 use credit_core::ports::documents::{Batch, Collection, CommitError, Document, Documents, Query, Row, Write};
 use credit_core::testkit::{CountingIds, TestClock};
 use credit_core::{AppId, Job, JobError, JobOutcome, JobReport, JobRun, JobStatus, Jobs};
-use credit_infra::jobs::{JobRunner, JobRunnerParts, JobRunnerSettings};
+use credit_infra::jobs::{JobRunner, JobRunnerParts, JobRunnerSettings, JobStorage};
 use parking_lot::Mutex;
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
@@ -91,6 +91,17 @@ impl Process {
         jobs: &[Arc<Diary>],
         lease: Duration,
     ) -> Self {
+        Self::queueing(store, ids, jobs, lease, JobStorage::Memory)
+    }
+
+    /// With a place where what is due waits.
+    pub(crate) fn queueing(
+        store: Arc<dyn Documents>,
+        ids: &Arc<CountingIds>,
+        jobs: &[Arc<Diary>],
+        lease: Duration,
+        storage: JobStorage,
+    ) -> Self {
         let clock = Arc::new(TestClock::new());
         let wire = Arc::new(Wire { store, cut: AtomicBool::new(false), keeps: AtomicBool::new(false) });
         let mut named: Vec<Arc<dyn Job>> = Vec::new();
@@ -98,6 +109,7 @@ impl Process {
             documents: wire.clone(),
             clock: clock.clone(),
             ids: ids.clone(),
+            storage,
             settings: JobRunnerSettings {
                 look_every: Duration::from_millis(10),
                 lease,

@@ -8,7 +8,7 @@ use credit_core::ports::limits::RateLimiter;
 use credit_infra::redis::RedisCache;
 use credit_infra::testkit::redis_server::{RedisOptions, RedisServer};
 
-use crate::{admitted, bucket, connected, limits, settings, tell};
+use crate::{admitted, bucket, connected, limits, settings, started, tell};
 
 #[tokio::test]
 async fn the_master_is_found_by_its_sentinel_and_found_again_when_it_comes_back() {
@@ -16,9 +16,13 @@ async fn the_master_is_found_by_its_sentinel_and_found_again_when_it_comes_back(
     let master = RedisServer::start(RedisOptions { users, ..RedisOptions::default() });
     let sentinel = RedisServer::start(RedisOptions {
         sentinel_of: Some(("main".to_owned(), master.address())),
+        password: Some("watchword".to_owned()),
         ..RedisOptions::default()
     });
     let url = format!("redis-sentinel://credit:secretword@{}/main", sentinel.address());
+    let unknown = started(settings(&url)).expect("settings that fit");
+    assert!(!unknown.ready_within(std::time::Duration::from_millis(800)).await, "the Sentinel wants a password");
+    let url = format!("{url}?sentinel=default:watchword");
     let link = connected(settings(&url)).await;
     assert_eq!(admitted(&limits(&link), bucket(1, 3, 300), 5).await, 3);
     master.restart();

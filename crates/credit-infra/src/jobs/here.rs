@@ -1,7 +1,4 @@
-//! The queue between looking and running: `apalis`, in this process.
-//!
-//! What waits in it is only that a job is due, and everything that must outlive the process is in the job's document. So
-//! nothing is lost with the queue, and a job that is queued twice runs once: the second finds that it is not due.
+//! The queue in this process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,16 +9,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::runner::JobRunner;
-
-/// Jobs at a time: one that takes long must not keep the others waiting.
-const AT_A_TIME: usize = 4;
+use super::storage::AT_A_TIME;
 
 /// Names of jobs that are due.
-pub(super) struct Queue(VecDequeBackend<&'static str>);
+pub(super) struct Here(VecDequeBackend<&'static str>);
 
-impl Queue {
-    /// An empty queue and the task that works it off, until it is told to stop: then it waits for what runs, at most for
-    /// the grace.
+impl Here {
+    /// An empty queue and the task that works it off.
     pub(super) fn start(
         runner: Arc<JobRunner>,
         mut stopping: watch::Receiver<bool>,
