@@ -76,7 +76,9 @@ mod tests {
 
     #[test]
     fn redis_that_is_not_there_or_a_cluster_is_a_fault() {
-        for (url, why) in [(None, "cache.backend redis as well"), (Some("redis-cluster://a,b"), "is a Cluster")] {
+        for (url, why) in
+            [(None, "cache.backend redis as well"), (Some("redis-cluster://a,b"), "is a Cluster")]
+        {
             let faults = with(Some("redis"), url).expect_err("a fault");
             assert!(faults.contains("jobs.storage") && faults.contains(why), "{faults}");
         }

@@ -14,6 +14,9 @@ use super::late::Ports;
 /// A batch of views is large: it may take longer than an append.
 const NETWORK_COMMIT: Duration = Duration::from_secs(10);
 
+/// Who logs in while the disk is busy waits as long as who spends. The lane of a book has no caller, and waits on.
+const CALLERS_WAIT: Duration = Duration::from_secs(10);
+
 /// One guard for each port: appends may fail while documents are read as ever, and the other way round.
 pub(super) struct Guards {
     documents: Arc<Guard>,
@@ -27,7 +30,8 @@ impl Guards {
             let network = GuardSettings::network();
             (GuardSettings { write_deadline: NETWORK_COMMIT, ..network.clone() }, network)
         } else {
-            (GuardSettings::embedded(), GuardSettings::embedded())
+            let embedded = GuardSettings::embedded();
+            (GuardSettings { write_deadline: CALLERS_WAIT, ..embedded.clone() }, embedded)
         };
         Self { documents: Guard::new("documents", documents), journal: Guard::new("journal", journal) }
     }

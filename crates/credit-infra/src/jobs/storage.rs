@@ -69,7 +69,8 @@ impl Queue {
 
     /// Queues all that is due, each unless it waits already.
     pub(super) async fn push(&mut self, due: Vec<Due>) {
-        self.waiting.retain(|name, (ticket, _)| due.iter().any(|due| due.name == *name && due.ticket == *ticket));
+        self.waiting
+            .retain(|name, (ticket, _)| due.iter().any(|due| due.name == *name && due.ticket == *ticket));
         for due in due {
             if !self.waits_in_redis(&due).await {
                 self.here.push(due.name).await;

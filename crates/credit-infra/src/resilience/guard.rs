@@ -29,6 +29,9 @@ pub struct GuardSettings {
     pub read_deadline: Duration,
     /// How long a write may take, its wait for a place included.
     pub write_deadline: Duration,
+    /// Whether a write that is slow or late says that the dependency is broken. Where it does not, the dependency is busy:
+    /// who waits is answered at the deadline, and everybody else is let through as ever.
+    pub late_writes_count: bool,
     /// How often a read that found the dependency unavailable is made again, if the budget has it. Writes are not: who
     /// wrote knows what may be repeated.
     pub read_retries: u32,
@@ -49,6 +52,7 @@ impl GuardSettings {
             queue: 4096,
             read_deadline: Duration::from_secs(10),
             write_deadline: Duration::from_secs(60),
+            late_writes_count: false,
             read_retries: 0,
         }
     }
@@ -61,6 +65,7 @@ impl GuardSettings {
             queue: 2048,
             read_deadline: Duration::from_secs(3),
             write_deadline: Duration::from_secs(5),
+            late_writes_count: true,
             read_retries: 1,
         }
     }
@@ -217,6 +222,7 @@ impl Guard {
         let pass = match self.breaker.enter(entered) {
             Ok(pass) => match kind {
                 Kind::Read => pass,
+                Kind::Write if !self.settings.late_writes_count => pass.slow_after(Duration::MAX),
                 // One write is large and another small: only half of what it may take is slow.
                 Kind::Write => pass.slow_after(self.settings.write_deadline / 2),
             },
@@ -224,9 +230,11 @@ impl Guard {
         };
         let left = pass.patience(patience.saturating_sub(entered.saturating_duration_since(began)));
         let answer = tokio::time::timeout(left, call).await;
+        let is_busy = answer.is_err() && matches!(kind, Kind::Write) && !self.settings.late_writes_count;
         let answer = answer.unwrap_or_else(|_| A::of(self.late(kind)));
-        let failed =
+        let fault =
             matches!(answer.fault(), Some(StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_)));
+        let failed = fault && !is_busy;
         if !failed {
             self.budget.pay_in();
         }

@@ -1,6 +1,6 @@
 //! A real Redis server.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -172,6 +172,13 @@ impl RedisServer {
     /// The certificates, as files.
     pub fn certificates(&self) -> &CertificateFiles {
         &self.files
+    }
+
+    /// What it answers to a command in words, line by line. Not with TLS.
+    pub fn tell(&self, command: &str) -> Vec<String> {
+        let mut stream = TcpStream::connect(self.address()).expect("Redis listens");
+        stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).expect("Redis reads");
+        BufReader::new(stream).lines().map_while(Result::ok).collect()
     }
 
     /// `kill -9`. What it kept is gone.

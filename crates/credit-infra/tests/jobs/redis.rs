@@ -1,15 +1,13 @@
 //! What is due waits in Redis: the workers of all processes take it from there, and whatever becomes of Redis, it is run
 //! and one runs it at a time.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use credit_core::{JobOutcome, Jobs};
 use credit_core::memory::MemoryDocuments;
 use credit_core::testkit::CountingIds;
+use credit_core::{JobOutcome, Jobs};
 use credit_infra::jobs::JobStorage;
 use credit_infra::redis::{RedisAddress, RedisLink, RedisSettings};
 use credit_infra::testkit::redis_server::{RedisOptions, RedisServer};
@@ -21,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 const LEASE: Duration = Duration::from_secs(3);
 
 struct World {
-    redis: RedisServer,
+    redis: Arc<RedisServer>,
     store: Arc<MemoryDocuments>,
     ids: Arc<CountingIds>,
     jobs: Vec<Arc<Diary>>,
@@ -32,7 +30,7 @@ impl World {
     fn new(plans: &[(&'static str, Plan)]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         Self {
-            redis: RedisServer::start(RedisOptions::default()),
+            redis: Arc::new(RedisServer::start(RedisOptions::default())),
             store: Arc::new(MemoryDocuments::new()),
             ids: Arc::new(CountingIds::new()),
             jobs: plans.iter().map(|(name, plan)| Diary::new(name, *plan)).collect(),
@@ -76,15 +74,8 @@ impl World {
     }
 
     fn in_redis(&self) -> Vec<String> {
-        lines(self.redis.address(), &format!("KEYS {}*", self.prefix))
+        self.redis.tell(&format!("KEYS {}*", self.prefix))
     }
-}
-
-/// What Redis answers to a command, line by line.
-fn lines(server: SocketAddr, command: &str) -> Vec<String> {
-    let mut stream = TcpStream::connect(server).expect("Redis listens");
-    stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).expect("Redis reads");
-    BufReader::new(stream).lines().map_while(Result::ok).collect()
 }
 
 fn advance(processes: &[Process]) {
@@ -112,7 +103,7 @@ async fn of_several_processes_on_one_queue_one_runs_a_job_and_nothing_stays_behi
         assert_eq!(job.runs(), 4, "each time once");
     }
     world.never_two_at_once();
-    let pushes = lines(world.redis.address(), &format!("KEYS {}jobs:idempotency:*", world.prefix));
+    let pushes = world.redis.tell(&format!("KEYS {}jobs:idempotency:*", world.prefix));
     let mut queued = pushes.iter().filter(|line| line.contains("jobs:idempotency:")).count();
     assert!(queued >= 6, "they waited in Redis: {pushes:?}");
     // Each state of a job was queued once, by whoever saw it first.
@@ -139,10 +130,10 @@ async fn a_queue_that_is_emptied_again_and_again_loses_no_job_and_runs_none_twic
     world.all_have_run(1, &processes[0]).await;
     for round in 2..=3 {
         advance(&processes);
-        let address = world.redis.address();
+        let redis = world.redis.clone();
         let emptied = tokio::spawn(async move {
             loop {
-                assert!(lines(address, "FLUSHALL").iter().any(|line| line == "+OK"));
+                assert!(redis.tell("FLUSHALL").iter().any(|line| line == "+OK"));
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });

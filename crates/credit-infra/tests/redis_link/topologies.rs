@@ -21,7 +21,10 @@ async fn the_master_is_found_by_its_sentinel_and_found_again_when_it_comes_back(
     });
     let url = format!("redis-sentinel://credit:secretword@{}/main", sentinel.address());
     let unknown = started(settings(&url)).expect("settings that fit");
-    assert!(!unknown.ready_within(std::time::Duration::from_millis(800)).await, "the Sentinel wants a password");
+    assert!(
+        !unknown.ready_within(std::time::Duration::from_millis(800)).await,
+        "the Sentinel wants a password"
+    );
     let url = format!("{url}?sentinel=default:watchword");
     let link = connected(settings(&url)).await;
     assert_eq!(admitted(&limits(&link), bucket(1, 3, 300), 5).await, 3);

@@ -127,6 +127,7 @@ pub(crate) fn settings() -> GuardSettings {
         queue: 2,
         read_deadline: Duration::from_millis(200),
         write_deadline: Duration::from_millis(200),
+        late_writes_count: true,
         read_retries: 1,
     }
 }

@@ -59,6 +59,28 @@ async fn a_read_that_is_not_answered_is_unavailable_in_time() {
 }
 
 #[tokio::test]
+async fn where_late_writes_count_not_who_waits_is_answered_in_time_and_nobody_else_is_turned_away() {
+    let moody = MoodyJournal::new();
+    let (journal, guard) = guarded(&moody, GuardSettings { late_writes_count: false, ..settings() });
+    moody.set(Mood::Silent);
+    for id in 0..6 {
+        let began = Instant::now();
+        let late = journal.append(BOOK, 1, group(id)).await;
+        assert!(matches!(late, Err(StoreError::OutcomeUnknown(_))), "{late:?}");
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    }
+    assert_eq!(guard.breaker().state(), BreakerState::Closed);
+    moody.set(Mood::Well);
+    assert_eq!(journal.head(BOOK).await, Ok(0));
+    // One that fails says what it says.
+    moody.set(Mood::Away);
+    for id in 0..8 {
+        assert!(is_unavailable(&journal.append(BOOK, 1, group(id)).await));
+    }
+    assert_eq!(guard.breaker().state(), BreakerState::Open);
+}
+
+#[tokio::test]
 async fn a_store_that_hangs_holds_no_more_calls_than_there_are_places_and_a_queue() {
     let moody = MoodyJournal::new();
     let (journal, _) = guarded(&moody, settings());
