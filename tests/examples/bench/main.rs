@@ -7,6 +7,7 @@
 //! cargo run --release -p credit-tests --example bench -- soak     # 2,000,000 spends: memory, lag, p99, restart
 //! ```
 
+mod cage;
 mod http;
 mod ledger;
 mod mongo;

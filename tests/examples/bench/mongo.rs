@@ -2,7 +2,9 @@
 //! the raw driver doing one transaction per transfer with the same writes (two conditional updates, two entries, a key).
 //!
 //! `bench -- mongo raw one three alone` measures all four parts, as `bench -- mongo` does; name some for only those.
-//! `BENCH_SECONDS` is how long each figure is measured (10), `BENCH_WALLETS` how many wallets there are (1,000).
+//! `BENCH_SECONDS` is how long each figure is measured (10), `BENCH_WALLETS` how many wallets there are (1,000), and
+//! `BENCH_CPU_PERCENT` gives each process of the part `three` so many hundredths of one processor, as if it had a machine of
+//! its own (0: no bound).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use credit_tests::server::Server;
 use credit_wallet::ledger::{Ledger, LedgerParts, LedgerSettings, views};
 use serde_json::{Value, json};
 
+use crate::cage::Cage;
 use crate::http::{Groups, lag, metric, metrics, prepare};
 use crate::ledger;
 use crate::room::Room;
@@ -174,6 +177,9 @@ fn measure_three(mongo: &Mongo, first: Server, wallets: &[String], seconds: u32)
     let (base, folder, key) = (first.base(), first.folder(), first.api_key());
     // Neither inherits what the views owe to the one before.
     wait_for_views(&first)?;
+    let percent = setting("BENCH_CPU_PERCENT", 0)?;
+    let cage = |server: &Server| (percent > 0).then(|| Cage::around(server.pid(), percent)).transpose();
+    let _first = cage(&first)?;
     let (room, before) = (Room::take(mongo, ONE)?, Groups::read(&first)?);
     let one = wrk::spends(base, folder, key, wallets, 256, seconds, "beside-three")?.rate;
     let owed = lag(&first)?;
@@ -182,6 +188,7 @@ fn measure_three(mongo: &Mongo, first: Server, wallets: &[String], seconds: u32)
     let left = Room::take(mongo, ONE)?.told_since(&room, mongo, spends)?;
     println!("\none process at 256 connections\n  {left}");
     let servers = [first, serve(mongo, ONE)?, serve(mongo, ONE)?];
+    let _others = [cage(&servers[1])?, cage(&servers[2])?];
     let before = Shown::read(mongo, &servers.each_ref())?;
     let loads = std::thread::scope(|scope| {
         let runs: Vec<_> = servers
@@ -208,6 +215,9 @@ fn measure_three(mongo: &Mongo, first: Server, wallets: &[String], seconds: u32)
     let shown = Shown::read(mongo, &servers.each_ref())?.since(&before);
     let lags = servers.iter().map(lag).collect::<anyhow::Result<Vec<_>>>()?;
     let together: f64 = loads.iter().map(|load| load.rate).sum();
+    if percent > 0 {
+        println!("\neach process has {percent} hundredths of a processor, then and now");
+    }
     println!("\nthree processes on one book, 256 connections together");
     for (number, load) in loads.iter().enumerate() {
         println!("  process {number}: {:.0} spends/s, p99 {:.1} ms", load.rate, load.p99_ms);

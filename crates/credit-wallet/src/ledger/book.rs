@@ -284,7 +284,10 @@ impl Book {
         loop {
             self.load_for(&group).await?;
             if self.state.write().apply(&group) {
-                self.lanes.note(sequence, id, Instant::now());
+                // Where nobody else writes, a group of old is this process's own, from before it was started.
+                if self.parts.journal.is_shared() {
+                    self.lanes.note(sequence, id, Instant::now());
+                }
                 self.appended.notify_one();
                 return Ok(());
             }
