@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use credit_core::AppId;
 use credit_core::ports::StoreError;
-use credit_core::ports::documents::{Batch, Collection, CommitError, Document, Documents, Query, Row};
+use credit_core::ports::documents::{Documents, Query, Row};
+use credit_core::testkit::{Between, MeddlesWithDocuments};
 use parking_lot::RwLock;
 use serde_json::json;
 
@@ -28,55 +29,28 @@ impl Cable {
     fn mend(&self) {
         *self.is_cut.write() = false;
     }
-
-    fn check(&self) -> Result<(), StoreError> {
-        if *self.is_cut.read() { Err(StoreError::Unavailable("cut".into())) } else { Ok(()) }
-    }
 }
 
 #[async_trait]
-impl Documents for Cable {
-    async fn get(
-        &self,
-        app: AppId,
-        collection: &'static Collection,
-        id: &str,
-    ) -> Result<Option<Document>, StoreError> {
-        self.check()?;
-        self.kept.get(app, collection, id).await
+impl MeddlesWithDocuments for Cable {
+    fn behind(&self) -> &dyn Documents {
+        &*self.kept
     }
 
-    async fn get_many(
-        &self,
-        app: AppId,
-        collection: &'static Collection,
-        ids: &[String],
-    ) -> Result<Vec<Option<Document>>, StoreError> {
-        self.check()?;
-        self.kept.get_many(app, collection, ids).await
+    async fn before(&self) -> Result<(), StoreError> {
+        if *self.is_cut.read() { Err(StoreError::Unavailable("cut".into())) } else { Ok(()) }
     }
 
     async fn query(&self, app: AppId, query: Query) -> Result<Vec<Row>, StoreError> {
-        self.check()?;
         self.queries.fetch_add(1, Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(20)).await;
         self.kept.query(app, query).await
     }
-
-    async fn commit(&self, app: AppId, batch: Batch) -> Result<(), CommitError> {
-        self.check()?;
-        self.kept.commit(app, batch).await
-    }
-
-    async fn apps(&self, collection: &'static Collection) -> Result<Vec<AppId>, StoreError> {
-        self.check()?;
-        self.kept.apps(collection).await
-    }
 }
 
-async fn world() -> (World, Arc<Cable>) {
+async fn world() -> (World, Arc<Between<Cable>>) {
     let stores = crate::stores().await;
-    let cable = Arc::new(Cable::cut(stores.documents.clone()));
+    let cable = Arc::new(Between(Cable::cut(stores.documents.clone())));
     (Builder::default().documents(cable.clone(), stores).open().await, cable)
 }
 

@@ -6,9 +6,11 @@ use async_trait::async_trait;
 use credit_api::front_door::Authenticator;
 use credit_api::{ApiKeys, ApiKeysParts, Apps, NewKey};
 use credit_core::ports::StoreError;
-use credit_core::ports::documents::{Batch, Collection, CommitError, Document, Documents, Query, Row};
+use credit_core::ports::documents::{Documents, Query, Row};
 use credit_core::ports::keys::KeyedHash;
-use credit_core::testkit::{CountingIds, CountingSecrets, TestClock, TestKeyedHash};
+use credit_core::testkit::{
+    Between, CountingIds, CountingSecrets, MeddlesWithDocuments, TestClock, TestKeyedHash,
+};
 use credit_core::{AppId, Scope};
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
@@ -47,23 +49,9 @@ struct Elsewhere {
 }
 
 #[async_trait]
-impl Documents for Elsewhere {
-    async fn get(
-        &self,
-        app: AppId,
-        collection: &'static Collection,
-        id: &str,
-    ) -> Result<Option<Document>, StoreError> {
-        self.kept.get(app, collection, id).await
-    }
-
-    async fn get_many(
-        &self,
-        app: AppId,
-        collection: &'static Collection,
-        ids: &[String],
-    ) -> Result<Vec<Option<Document>>, StoreError> {
-        self.kept.get_many(app, collection, ids).await
+impl MeddlesWithDocuments for Elsewhere {
+    fn behind(&self) -> &dyn Documents {
+        &*self.kept
     }
 
     async fn query(&self, app: AppId, query: Query) -> Result<Vec<Row>, StoreError> {
@@ -73,14 +61,6 @@ impl Documents for Elsewhere {
             assert!(other.authenticate(&secret).await.is_ok(), "the other process knows the key");
         }
         found
-    }
-
-    async fn commit(&self, app: AppId, batch: Batch) -> Result<(), CommitError> {
-        self.kept.commit(app, batch).await
-    }
-
-    async fn apps(&self, collection: &'static Collection) -> Result<Vec<AppId>, StoreError> {
-        self.kept.apps(collection).await
     }
 }
 
@@ -115,7 +95,8 @@ async fn a_key_that_is_hashed_again_between_two_looks_is_found_all_the_same() {
             .map(|turn| (process(stores.documents.clone(), ORDERS[turn % 2]).1, secret.clone()))
             .rev()
             .collect();
-        let documents = Arc::new(Elsewhere { kept: stores.documents.clone(), others: Mutex::new(others) });
+        let ours = Elsewhere { kept: stores.documents.clone(), others: Mutex::new(others) };
+        let documents = Arc::new(Between(ours));
         let (_, here) = process(documents.clone(), &[2, 1]);
         assert!(here.authenticate(&secret).await.is_ok(), "{to_and_fro} times to and fro");
         assert!(documents.others.lock().is_empty(), "everybody came by");

@@ -7,6 +7,7 @@ pub mod documents_contract;
 pub mod journal_contract;
 pub mod limits_contract;
 
+mod between;
 mod clock;
 mod dice;
 mod ids;
@@ -16,6 +17,7 @@ mod passwords;
 mod stores;
 mod tokens;
 
+pub use between::{Between, MeddlesWithDocuments, MeddlesWithJournal};
 pub use clock::TestClock;
 pub use dice::Dice;
 pub use ids::CountingIds;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use credit_core::memory::MemoryDocuments;
 use credit_core::ports::StoreError;
-use credit_core::ports::documents::{Batch, Collection, CommitError, Document, Documents, Query, Row, Write};
-use credit_core::testkit::{CountingIds, TestClock};
+use credit_core::ports::documents::{Batch, CommitError, Documents, Write};
+use credit_core::testkit::{Between, CountingIds, MeddlesWithDocuments, TestClock};
 use credit_core::{AppId, Job, JobError, JobOutcome, JobReport, JobRun, JobStatus, Jobs};
 use credit_infra::jobs::{JobRunner, JobRunnerParts, JobRunnerSettings, JobStorage};
 use parking_lot::Mutex;
@@ -25,50 +25,25 @@ pub(crate) struct Wire {
     keeps: AtomicBool,
 }
 
-impl Wire {
-    fn check(&self) -> Result<(), StoreError> {
+#[async_trait]
+impl MeddlesWithDocuments for Wire {
+    fn behind(&self) -> &dyn Documents {
+        &*self.store
+    }
+
+    async fn before(&self) -> Result<(), StoreError> {
         if self.cut.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable("the wire is cut".to_owned()));
         }
         Ok(())
     }
-}
 
-#[async_trait]
-impl Documents for Wire {
-    async fn get(
-        &self,
-        app: AppId,
-        collection: &'static Collection,
-        id: &str,
-    ) -> Result<Option<Document>, StoreError> {
-        self.check()?;
-        self.store.get(app, collection, id).await
-    }
-    async fn get_many(
-        &self,
-        app: AppId,
-        collection: &'static Collection,
-        ids: &[String],
-    ) -> Result<Vec<Option<Document>>, StoreError> {
-        self.check()?;
-        self.store.get_many(app, collection, ids).await
-    }
-    async fn query(&self, app: AppId, query: Query) -> Result<Vec<Row>, StoreError> {
-        self.check()?;
-        self.store.query(app, query).await
-    }
     async fn commit(&self, app: AppId, batch: Batch) -> Result<(), CommitError> {
-        self.check()?;
         let deletes = batch.writes.iter().any(|write| matches!(write, Write::Delete { .. }));
         if deletes && self.keeps.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable("nothing is deleted".to_owned()).into());
         }
         self.store.commit(app, batch).await
-    }
-    async fn apps(&self, collection: &'static Collection) -> Result<Vec<AppId>, StoreError> {
-        self.check()?;
-        self.store.apps(collection).await
     }
 }
 
@@ -76,7 +51,7 @@ impl Documents for Wire {
 pub(crate) struct Process {
     pub(crate) runner: Arc<JobRunner>,
     pub(crate) clock: Arc<TestClock>,
-    wire: Arc<Wire>,
+    wire: Arc<Between<Wire>>,
 }
 
 impl Process {
@@ -103,7 +78,8 @@ impl Process {
         storage: JobStorage,
     ) -> Self {
         let clock = Arc::new(TestClock::new());
-        let wire = Arc::new(Wire { store, cut: AtomicBool::new(false), keeps: AtomicBool::new(false) });
+        let wire = Wire { store, cut: AtomicBool::new(false), keeps: AtomicBool::new(false) };
+        let wire = Arc::new(Between(wire));
         let mut named: Vec<Arc<dyn Job>> = Vec::new();
         let runner = JobRunner::new(JobRunnerParts {
             documents: wire.clone(),

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use credit_core::AppId;
 use credit_core::ports::StoreError;
-use credit_core::ports::documents::{Batch, Collection, CommitError, Document, Documents, Query, Row};
-use credit_core::testkit::Dice;
+use credit_core::ports::documents::Documents;
+use credit_core::testkit::{Dice, MeddlesWithDocuments};
 use parking_lot::Mutex;
 
 /// Before and after each call, others go first up to three times: how often depends on the seed only.
@@ -29,44 +28,17 @@ impl Interleaved {
 }
 
 #[async_trait]
-impl Documents for Interleaved {
-    async fn get(
-        &self,
-        app: AppId,
-        collection: &'static Collection,
-        id: &str,
-    ) -> Result<Option<Document>, StoreError> {
-        self.step_aside().await;
-        let answer = self.documents.get(app, collection, id).await;
-        self.step_aside().await;
-        answer
+impl MeddlesWithDocuments for Interleaved {
+    fn behind(&self) -> &dyn Documents {
+        &*self.documents
     }
 
-    async fn get_many(
-        &self,
-        app: AppId,
-        collection: &'static Collection,
-        ids: &[String],
-    ) -> Result<Vec<Option<Document>>, StoreError> {
+    async fn before(&self) -> Result<(), StoreError> {
         self.step_aside().await;
-        self.documents.get_many(app, collection, ids).await
+        Ok(())
     }
 
-    async fn query(&self, app: AppId, query: Query) -> Result<Vec<Row>, StoreError> {
+    async fn after(&self) {
         self.step_aside().await;
-        let answer = self.documents.query(app, query).await;
-        self.step_aside().await;
-        answer
-    }
-
-    async fn commit(&self, app: AppId, batch: Batch) -> Result<(), CommitError> {
-        self.step_aside().await;
-        let answer = self.documents.commit(app, batch).await;
-        self.step_aside().await;
-        answer
-    }
-
-    async fn apps(&self, collection: &'static Collection) -> Result<Vec<AppId>, StoreError> {
-        self.documents.apps(collection).await
     }
 }

@@ -9,6 +9,8 @@ use credit_users::testkit::TestParts;
 use credit_users::{Email, NewPassword, NewUser, Username, Users};
 use serde_json::{Value, json};
 
+use credit_core::testkit::Between;
+
 use super::interleaved::Interleaved;
 
 pub(crate) const PASSWORD: &str = "otter-Lamp-42";
@@ -28,7 +30,7 @@ pub(crate) async fn parts() -> TestParts {
 
 async fn crossing(seed: u64) -> TestParts {
     let stores = crate::stores().await;
-    let documents = Arc::new(Interleaved::new(stores.documents.clone(), seed));
+    let documents = Arc::new(Between(Interleaved::new(stores.documents.clone(), seed)));
     TestParts { alive: stores.alive, ..TestParts::on(documents) }
 }
 

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use credit_core::memory::{MemoryDocuments, MemoryJournal};
 use credit_core::ports::StoreError;
 use credit_core::ports::journal::{Appended, BookId, Group, Journal, Sequence};
+use credit_core::testkit::{Between, MeddlesWithJournal};
 use credit_core::{Clock, Code, Problem};
 use credit_wallet::domain::moves::Deposit;
 use credit_wallet::domain::{Category, Note};
@@ -36,15 +37,19 @@ struct GatedJournal {
 }
 
 impl GatedJournal {
-    fn new() -> (Arc<Self>, mpsc::UnboundedSender<Fate>) {
+    fn new() -> (Arc<Between<Self>>, mpsc::UnboundedSender<Fate>) {
         let (sender, fates) = mpsc::unbounded_channel();
         let journal = Self { inner: MemoryJournal::shared(), fates: tokio::sync::Mutex::new(fates) };
-        (Arc::new(journal), sender)
+        (Arc::new(Between(journal)), sender)
     }
 }
 
 #[async_trait]
-impl Journal for GatedJournal {
+impl MeddlesWithJournal for GatedJournal {
+    fn behind(&self) -> &dyn Journal {
+        &self.inner
+    }
+
     async fn append(&self, book: BookId, sequence: Sequence, group: Group) -> Result<Appended, StoreError> {
         match self.fates.lock().await.recv().await {
             Some(Fate::Lost) => Err(StoreError::Unavailable("lost on its way".to_owned())),
@@ -56,36 +61,6 @@ impl Journal for GatedJournal {
             }
             _ => self.inner.append(book, sequence, group).await,
         }
-    }
-
-    async fn read(
-        &self,
-        book: BookId,
-        from: Sequence,
-        limit: usize,
-    ) -> Result<Vec<(Sequence, Group)>, StoreError> {
-        self.inner.read(book, from, limit).await
-    }
-
-    async fn read_known(
-        &self,
-        book: BookId,
-        from: Sequence,
-        limit: usize,
-    ) -> Result<Vec<(Sequence, Group)>, StoreError> {
-        self.read(book, from, limit).await
-    }
-
-    async fn head(&self, book: BookId) -> Result<Sequence, StoreError> {
-        self.inner.head(book).await
-    }
-
-    async fn books(&self) -> Result<Vec<BookId>, StoreError> {
-        self.inner.books().await
-    }
-
-    fn is_shared(&self) -> bool {
-        self.inner.is_shared()
     }
 }
 

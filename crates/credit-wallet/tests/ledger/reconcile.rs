@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use credit_core::memory::{MemoryDocuments, MemoryJournal};
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::{Batch, Collection, Document, Key, Query, Write};
-use credit_core::ports::journal::{Appended, BookId, Group, Journal, Sequence};
-use credit_core::testkit::TestRun;
+use credit_core::ports::journal::{BookId, Group, Journal, Sequence};
+use credit_core::testkit::{Between, MeddlesWithJournal, TestRun};
 use credit_core::{JobError, WalletId};
 use credit_wallet::domain::WalletStatus;
 use credit_wallet::ledger::{Book, views};
@@ -25,10 +25,11 @@ struct Lame {
 }
 
 #[async_trait]
-impl Journal for Lame {
-    async fn append(&self, book: BookId, sequence: Sequence, group: Group) -> Result<Appended, StoreError> {
-        self.inner.append(book, sequence, group).await
+impl MeddlesWithJournal for Lame {
+    fn behind(&self) -> &dyn Journal {
+        &self.inner
     }
+
     async fn read(
         &self,
         book: BookId,
@@ -46,23 +47,6 @@ impl Journal for Lame {
             *group = self.inner.read(book, other, 1).await?.remove(0).1;
         }
         Ok(groups)
-    }
-    async fn read_known(
-        &self,
-        book: BookId,
-        from: Sequence,
-        limit: usize,
-    ) -> Result<Vec<(Sequence, Group)>, StoreError> {
-        self.read(book, from, limit).await
-    }
-    async fn head(&self, book: BookId) -> Result<Sequence, StoreError> {
-        self.inner.head(book).await
-    }
-    async fn books(&self) -> Result<Vec<BookId>, StoreError> {
-        self.inner.books().await
-    }
-    fn is_shared(&self) -> bool {
-        false
     }
 }
 
@@ -199,7 +183,7 @@ async fn a_run_that_is_stopped_writes_nothing_and_the_next_one_finds_the_same() 
 
 #[tokio::test]
 async fn a_journal_that_does_not_answer_freezes_nobody() {
-    let journal = Arc::new(Lame::default());
+    let journal = Arc::new(Between(Lame::default()));
     let house = House::over(journal.clone(), Arc::new(MemoryDocuments::new()));
     let (_, wallets) = lively(&house).await;
     // A process that remembers no group: every one has to be read.
@@ -287,7 +271,7 @@ async fn one_that_cannot_be_mended_keeps_no_other_waiting() {
 
 #[tokio::test]
 async fn a_group_that_does_not_follow_freezes_the_wallets_that_it_changes_and_the_next_ones_are_compared() {
-    let journal = Arc::new(Lame::default());
+    let journal = Arc::new(Between(Lame::default()));
     let house = House::over(journal.clone(), Arc::new(MemoryDocuments::new()));
     let (book, wallets) = lively(&house).await;
     let head = house.journal.head(APP).await.expect("a head");

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use credit_core::memory::{MemoryDocuments, MemoryJournal};
-use credit_core::ports::StoreError;
-use credit_core::ports::documents::{Batch, Collection, CommitError, Document, Documents, Query, Row, Write};
+use credit_core::ports::documents::{Batch, CommitError, Documents, Write};
+use credit_core::testkit::{Between, MeddlesWithDocuments};
 use credit_core::{AppId, Code};
 use credit_wallet::ledger::{LedgerSettings, rebuild_views, views};
 use futures_util::future::join_all;
@@ -121,27 +121,9 @@ struct InParts {
 }
 
 #[async_trait]
-impl Documents for InParts {
-    async fn get(
-        &self,
-        app: AppId,
-        of: &'static Collection,
-        id: &str,
-    ) -> Result<Option<Document>, StoreError> {
-        self.inner.get(app, of, id).await
-    }
-
-    async fn get_many(
-        &self,
-        app: AppId,
-        of: &'static Collection,
-        ids: &[String],
-    ) -> Result<Vec<Option<Document>>, StoreError> {
-        self.inner.get_many(app, of, ids).await
-    }
-
-    async fn query(&self, app: AppId, query: Query) -> Result<Vec<Row>, StoreError> {
-        self.inner.query(app, query).await
+impl MeddlesWithDocuments for InParts {
+    fn behind(&self) -> &dyn Documents {
+        &self.inner
     }
 
     async fn commit(&self, app: AppId, batch: Batch) -> Result<(), CommitError> {
@@ -155,15 +137,11 @@ impl Documents for InParts {
         }
         self.inner.commit(app, Batch { writes: rest }).await
     }
-
-    async fn apps(&self, of: &'static Collection) -> Result<Vec<AppId>, StoreError> {
-        self.inner.apps(of).await
-    }
 }
 
 #[tokio::test]
 async fn a_refund_is_not_made_again_elsewhere_while_its_views_become_visible() {
-    let documents = Arc::new(InParts::default());
+    let documents = Arc::new(<Between<InParts>>::default());
     let house = House::over(Arc::new(MemoryJournal::shared()), documents.clone());
     let book = house.book().await;
     let wallet = wallet_with(&book, 1, 10).await;
@@ -193,7 +171,7 @@ async fn a_refund_is_not_made_again_elsewhere_while_its_views_become_visible() {
 
 #[tokio::test]
 async fn a_refund_is_not_made_again_after_a_rebuild_that_broke_off() {
-    let documents = Arc::new(InParts::default());
+    let documents = Arc::new(<Between<InParts>>::default());
     let house = House::over(Arc::new(MemoryJournal::shared()), documents.clone());
     let book = house.book().await;
     let wallet = wallet_with(&book, 1, 10).await;

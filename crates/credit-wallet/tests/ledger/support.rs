@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use credit_core::memory::{MemoryDocuments, MemoryJournal};
 use credit_core::ports::StoreError;
-use credit_core::ports::documents::{Batch, Collection, CommitError, Document, Documents, Query, Row};
+use credit_core::ports::documents::{Batch, CommitError, Documents};
 use credit_core::ports::journal::{Appended, BookId, Group, Journal, Sequence};
-use credit_core::testkit::{CountingIds, Dice, TestClock};
+use credit_core::testkit::{Between, CountingIds, Dice, MeddlesWithDocuments, MeddlesWithJournal, TestClock};
 use credit_core::{Actor, AppId, AssetCode, Code, Problem, Timestamp, UserId, WalletId};
 use credit_wallet::domain::commands::CreateWallet;
 use credit_wallet::domain::moves::{self, Deposit, Posting};
@@ -238,14 +238,18 @@ pub(crate) struct ShakyJournal {
 }
 
 impl ShakyJournal {
-    pub(crate) fn new(inner: MemoryJournal, seed: u64, faults: u64, slow: Duration) -> Arc<Self> {
+    pub(crate) fn new(inner: MemoryJournal, seed: u64, faults: u64, slow: Duration) -> Arc<Between<Self>> {
         let dice = Mutex::new(Dice::new(seed));
-        Arc::new(Self { inner: Arc::new(inner), dice, faults: AtomicU64::new(faults), slow })
+        Arc::new(Between(Self { inner: Arc::new(inner), dice, faults: AtomicU64::new(faults), slow }))
     }
 }
 
 #[async_trait]
-impl Journal for ShakyJournal {
+impl MeddlesWithJournal for ShakyJournal {
+    fn behind(&self) -> &dyn Journal {
+        &*self.inner
+    }
+
     async fn append(&self, book: BookId, sequence: Sequence, group: Group) -> Result<Appended, StoreError> {
         if !self.slow.is_zero() {
             tokio::time::sleep(self.slow).await;
@@ -273,81 +277,33 @@ impl Journal for ShakyJournal {
             }
         }
     }
-
-    async fn read(
-        &self,
-        book: BookId,
-        from: Sequence,
-        limit: usize,
-    ) -> Result<Vec<(Sequence, Group)>, StoreError> {
-        self.inner.read(book, from, limit).await
-    }
-
-    async fn read_known(
-        &self,
-        book: BookId,
-        from: Sequence,
-        limit: usize,
-    ) -> Result<Vec<(Sequence, Group)>, StoreError> {
-        self.read(book, from, limit).await
-    }
-
-    async fn head(&self, book: BookId) -> Result<Sequence, StoreError> {
-        self.inner.head(book).await
-    }
-
-    async fn books(&self) -> Result<Vec<BookId>, StoreError> {
-        self.inner.books().await
-    }
-
-    fn is_shared(&self) -> bool {
-        self.inner.is_shared()
-    }
 }
 
 /// Documents in memory that yield before they answer, and that can refuse to commit.
 #[derive(Default)]
-pub(crate) struct ShakyDocuments {
+pub(crate) struct Shaky {
     pub(crate) inner: MemoryDocuments,
     pub(crate) failing: AtomicBool,
 }
 
 #[async_trait]
-impl Documents for ShakyDocuments {
-    async fn get(
-        &self,
-        app: AppId,
-        of: &'static Collection,
-        id: &str,
-    ) -> Result<Option<Document>, StoreError> {
-        tokio::task::yield_now().await;
-        self.inner.get(app, of, id).await
+impl MeddlesWithDocuments for Shaky {
+    fn behind(&self) -> &dyn Documents {
+        &self.inner
     }
 
-    async fn get_many(
-        &self,
-        app: AppId,
-        of: &'static Collection,
-        ids: &[String],
-    ) -> Result<Vec<Option<Document>>, StoreError> {
+    async fn before(&self) -> Result<(), StoreError> {
         tokio::task::yield_now().await;
-        self.inner.get_many(app, of, ids).await
-    }
-
-    async fn query(&self, app: AppId, query: Query) -> Result<Vec<Row>, StoreError> {
-        tokio::task::yield_now().await;
-        self.inner.query(app, query).await
+        Ok(())
     }
 
     async fn commit(&self, app: AppId, batch: Batch) -> Result<(), CommitError> {
-        tokio::task::yield_now().await;
         if self.failing.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable("told to fail".to_owned()).into());
         }
         self.inner.commit(app, batch).await
     }
-
-    async fn apps(&self, of: &'static Collection) -> Result<Vec<AppId>, StoreError> {
-        self.inner.apps(of).await
-    }
 }
+
+/// Those documents.
+pub(crate) type ShakyDocuments = Between<Shaky>;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use credit_core::AppId;
 use credit_core::memory::{MemoryDocuments, MemoryJournal};
-use credit_core::ports::StoreError;
-use credit_core::ports::documents::{Batch, Collection, CommitError, Document, Documents, Query, Row, Write};
+use credit_core::ports::documents::{Batch, CommitError, Documents, Write};
+use credit_core::testkit::{Between, MeddlesWithDocuments};
 use credit_wallet::ledger::{LedgerSettings, views};
 
 use crate::support::{House, Take, ask, balance, wallet_with};
@@ -20,33 +20,15 @@ struct Counted {
 }
 
 impl Counted {
-    fn over(inner: &Arc<MemoryDocuments>) -> Arc<Self> {
-        Arc::new(Self { inner: inner.clone(), rows: AtomicUsize::new(0) })
+    fn over(inner: &Arc<MemoryDocuments>) -> Arc<Between<Self>> {
+        Arc::new(Between(Self { inner: inner.clone(), rows: AtomicUsize::new(0) }))
     }
 }
 
 #[async_trait]
-impl Documents for Counted {
-    async fn get(
-        &self,
-        app: AppId,
-        of: &'static Collection,
-        id: &str,
-    ) -> Result<Option<Document>, StoreError> {
-        self.inner.get(app, of, id).await
-    }
-
-    async fn get_many(
-        &self,
-        app: AppId,
-        of: &'static Collection,
-        ids: &[String],
-    ) -> Result<Vec<Option<Document>>, StoreError> {
-        self.inner.get_many(app, of, ids).await
-    }
-
-    async fn query(&self, app: AppId, query: Query) -> Result<Vec<Row>, StoreError> {
-        self.inner.query(app, query).await
+impl MeddlesWithDocuments for Counted {
+    fn behind(&self) -> &dyn Documents {
+        &*self.inner
     }
 
     async fn commit(&self, app: AppId, batch: Batch) -> Result<(), CommitError> {
@@ -56,10 +38,6 @@ impl Documents for Counted {
         };
         self.rows.fetch_add(batch.writes.iter().filter(is_history).count(), Ordering::Relaxed);
         self.inner.commit(app, batch).await
-    }
-
-    async fn apps(&self, of: &'static Collection) -> Result<Vec<AppId>, StoreError> {
-        self.inner.apps(of).await
     }
 }
 

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use credit_api::ports::LedgerAudit;
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::{Batch, Write};
-use credit_core::ports::documents::{Collection, CommitError, Document, Documents, Query, Row};
-use credit_core::testkit::TestStores;
+use credit_core::ports::documents::{Documents, Query, Row};
+use credit_core::testkit::{Between, MeddlesWithDocuments, TestStores};
 use credit_core::{AppId, Health, Module};
 use credit_wallet::WalletModule;
 use credit_wallet::ledger::views;
@@ -100,23 +100,11 @@ struct Interrupted {
 }
 
 #[async_trait]
-impl Documents for Interrupted {
-    async fn get(
-        &self,
-        app: AppId,
-        collection: &'static Collection,
-        id: &str,
-    ) -> Result<Option<Document>, StoreError> {
-        self.kept.get(app, collection, id).await
+impl MeddlesWithDocuments for Interrupted {
+    fn behind(&self) -> &dyn Documents {
+        &*self.kept
     }
-    async fn get_many(
-        &self,
-        app: AppId,
-        collection: &'static Collection,
-        ids: &[String],
-    ) -> Result<Vec<Option<Document>>, StoreError> {
-        self.kept.get_many(app, collection, ids).await
-    }
+
     async fn query(&self, app: AppId, query: Query) -> Result<Vec<Row>, StoreError> {
         if query.collection == &views::WALLETS && self.is_armed.swap(false, Ordering::SeqCst) {
             self.stopped.notify_one();
@@ -124,23 +112,17 @@ impl Documents for Interrupted {
         }
         self.kept.query(app, query).await
     }
-    async fn commit(&self, app: AppId, batch: Batch) -> Result<(), CommitError> {
-        self.kept.commit(app, batch).await
-    }
-    async fn apps(&self, collection: &'static Collection) -> Result<Vec<AppId>, StoreError> {
-        self.kept.apps(collection).await
-    }
 }
 
 #[actix_web::test]
 async fn what_moves_while_it_is_verified_is_not_taken_for_a_difference() {
     let stores = crate::stores().await;
-    let documents = Arc::new(Interrupted {
+    let documents = Arc::new(Between(Interrupted {
         kept: stores.documents.clone(),
         is_armed: AtomicBool::new(false),
         stopped: Notify::new(),
         go_on: Notify::new(),
-    });
+    }));
     let ground = Ground::on(TestStores { documents: documents.clone(), ..stores }).await;
     let house = ground.open(Vec::new()).await;
     let (_, wallet) = house.person("alice").await;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use credit_core::ports::StoreError;
 use credit_core::ports::journal::{Appended, BookId, Group, Journal, Sequence};
-use credit_core::testkit::TestStores;
+use credit_core::testkit::{Between, MeddlesWithJournal, TestStores};
 use credit_wallet::testkit::Ground;
 use serde_json::json;
 
@@ -18,45 +18,24 @@ struct Unreachable {
 }
 
 #[async_trait]
-impl Journal for Unreachable {
+impl MeddlesWithJournal for Unreachable {
+    fn behind(&self) -> &dyn Journal {
+        &*self.kept
+    }
+
     async fn append(&self, book: BookId, sequence: Sequence, group: Group) -> Result<Appended, StoreError> {
         if self.is_down.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable("it was switched off".to_owned()));
         }
         self.kept.append(book, sequence, group).await
     }
-    async fn read(
-        &self,
-        book: BookId,
-        from: Sequence,
-        limit: usize,
-    ) -> Result<Vec<(Sequence, Group)>, StoreError> {
-        self.kept.read(book, from, limit).await
-    }
-    async fn read_known(
-        &self,
-        book: BookId,
-        from: Sequence,
-        limit: usize,
-    ) -> Result<Vec<(Sequence, Group)>, StoreError> {
-        self.read(book, from, limit).await
-    }
-
-    async fn head(&self, book: BookId) -> Result<Sequence, StoreError> {
-        self.kept.head(book).await
-    }
-    async fn books(&self) -> Result<Vec<BookId>, StoreError> {
-        self.kept.books().await
-    }
-    fn is_shared(&self) -> bool {
-        self.kept.is_shared()
-    }
 }
 
 #[actix_web::test]
 async fn a_call_that_cannot_be_kept_moves_nothing_and_succeeds_later_with_the_same_key() {
     let stores = crate::stores().await;
-    let journal = Arc::new(Unreachable { kept: stores.journal.clone(), is_down: AtomicBool::new(false) });
+    let journal = Unreachable { kept: stores.journal.clone(), is_down: AtomicBool::new(false) };
+    let journal = Arc::new(Between(journal));
     let house = Ground::on(TestStores { journal: journal.clone(), ..stores }).await.open(Vec::new()).await;
     let (_, wallet) = house.person("alice").await;
     house.ground.seed(wallet, 100).await;
