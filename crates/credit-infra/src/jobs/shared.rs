@@ -4,7 +4,7 @@
 //! to the next, under a name of its own, and what is done is swept.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use apalis::prelude::*;
 use apalis_core::backend::Vacuum;
@@ -87,13 +87,16 @@ async fn work(
     runner: Arc<JobRunner>,
     mut stopping: watch::Receiver<bool>,
 ) {
+    let mut told = false;
     while !*stopping.borrow() {
         if link.failure().is_none() {
+            let began = Instant::now();
             let name = format!("{:032x}", runner.draw());
             let worker = one_worker(&name, storage.clone(), runner.clone(), stopping.clone());
             tokio::select! {
                 ended = worker => if let Err(error) = ended {
                     tracing::debug!(%error, "a worker of the background jobs ended; the next one begins");
+                    told = began.elapsed() < SWEEP_EVERY && (told || complain(&link));
                 },
                 () = keep_clean(storage.clone(), &name) => {}
             }
@@ -104,6 +107,18 @@ async fn work(
             _ = stopping.wait_for(|stopping| *stopping) => {}
         }
     }
+}
+
+/// Says that Redis answers and the queue in it does not work, if that is so. Not what it said: that may be anybody's text.
+fn complain(link: &RedisLink) -> bool {
+    let is_so = link.failure().is_none();
+    if is_so {
+        tracing::warn!(
+            "the queue of background jobs in Redis does not work, and they wait in this process: if Redis was not just \
+             emptied, look whether its user may do what jobs.storage needs (docs/configuration.md)"
+        );
+    }
+    is_so
 }
 
 fn one_worker(

@@ -40,8 +40,12 @@ impl World {
 
     /// With a connection of its own.
     fn process(&self) -> Process {
+        self.process_at(&self.redis.url())
+    }
+
+    fn process_at(&self, url: &str) -> Process {
         let settings = RedisSettings {
-            address: RedisAddress::try_new(&self.redis.url().into()).expect("an address"),
+            address: RedisAddress::try_new(&url.to_owned().into()).expect("an address"),
             tls_ca: None,
             connect_timeout: Duration::from_secs(1),
             command_timeout: Duration::from_millis(500),
@@ -187,4 +191,21 @@ async fn while_redis_is_away_jobs_wait_in_the_process_and_in_redis_again_when_it
     let each: Vec<u32> = (0..10).collect();
     assert!(done.chunks(10).all(|run| *run == each[..]), "{done:?}");
     stop(&processes).await;
+}
+
+/// A user that may do all that limits and caches need, and nothing of what a queue needs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_redis_forbids_the_queue_jobs_wait_in_the_process() {
+    let rules = "user credit on >secretword ~* +@connection +set +time +eval +evalsha +script|load";
+    let options = RedisOptions { users: vec![rules.to_owned()], ..RedisOptions::default() };
+    let world =
+        World { redis: Arc::new(RedisServer::start(options)), ..World::new(&[("count", Plan::Quick)]) };
+    let url = world.redis.url().replace("redis://", "redis://credit:secretword@");
+    let processes = [world.process_at(&url)];
+    for round in 1..=2 {
+        world.all_have_run(round, &processes[0]).await;
+        advance(&processes);
+    }
+    stop(&processes).await;
+    assert!(!world.in_redis().iter().any(|key| key.contains(":jobs:")), "{:?}", world.in_redis());
 }
