@@ -1,6 +1,8 @@
 //! What is seen of a store that has failed for good, from outside and in the metrics.
 
-use serde_json::Value;
+use credit_tests::contract::refused;
+use credit_tests::story::transact;
+use serde_json::{Value, json};
 
 use super::load::World;
 
@@ -15,6 +17,16 @@ impl World<'_> {
         let ready = ready.json();
         let reasons: Vec<_> = ready["reasons"].as_array().into_iter().flatten().collect();
         assert!(reasons.contains(&&Value::from("store is unhealthy")), "{ready}");
+
+        // Whoever calls is told when to try again.
+        let app = program.app();
+        let spend =
+            json!({"type": "spend", "wallet_id": "wal_018f0000000070008000000000000000", "amount": 1});
+        for answer in [app.get("/v1/wallets"), transact(&app, &spend), program.login()] {
+            refused(&answer, 503, "unavailable");
+            assert_eq!(answer.header("retry-after"), Some("1"), "{}", answer.body);
+            assert!(!answer.body.contains("redb") && !answer.body.contains("os error"), "{}", answer.body);
+        }
 
         let health = program.read("/health");
         assert_eq!((health.status, health.text("status").as_str()), (503, "unhealthy"), "{}", health.body);

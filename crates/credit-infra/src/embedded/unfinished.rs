@@ -48,6 +48,8 @@ fn is_unfinished(file: &File) -> io::Result<bool> {
 mod tests {
     use std::io::Write;
 
+    use redb::backends::FileBackend;
+
     use super::*;
 
     /// A file of so many zeros with these bytes at these places, and its length afterwards.
@@ -91,24 +93,18 @@ mod tests {
     /// The driver itself, on a disk that takes its first so many writes: never anything that cannot be gone on with.
     #[test]
     fn wherever_the_driver_is_cut_short_while_it_makes_a_file_it_can_begin_again() {
-        let mut cut = 0;
-        for _ in 0..50 {
+        for cut in 0..50 {
             let named = tempfile::NamedTempFile::new().unwrap();
-            let disk = Cut {
-                file: redb::backends::FileBackend::new(named.reopen().unwrap()).unwrap(),
-                left: cut.into(),
-            };
-            let made = redb::Builder::new().create_with_backend(disk);
+            let file = || FileBackend::new(named.reopen().unwrap()).unwrap();
+            let made = redb::Builder::new().create_with_backend(Cut { file: file(), left: cut.into() });
             let is_made = made.is_ok();
             drop(made);
             begin_again(&named.reopen().unwrap()).unwrap();
-            let again = redb::backends::FileBackend::new(named.reopen().unwrap()).unwrap();
-            redb::Builder::new().create_with_backend(again).unwrap();
+            redb::Builder::new().create_with_backend(file()).unwrap();
             if is_made {
                 assert!(cut > 2, "{cut}");
                 return;
             }
-            cut += 1;
         }
         panic!("it was never made");
     }
@@ -116,7 +112,7 @@ mod tests {
     /// A disk that refuses everything after so many changes.
     #[derive(Debug)]
     struct Cut {
-        file: redb::backends::FileBackend,
+        file: FileBackend,
         left: std::sync::atomic::AtomicU32,
     }
 
