@@ -1,5 +1,5 @@
 //! Marked passwords, tokens, keys and addresses are driven through every route, failures included, at log level debug.
-//! Then they are looked for in the log, in the metrics, in refusals and in the raw files of the store.
+//! Then they are looked for in the log, in the metrics, in refusals and in the raw files of the store, whichever it is.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use credit_infra::testkit::vault::{FakeVault, ROLE_ID, SECRET_ID};
 use credit_tests::client::{Answer, Client};
 use credit_tests::people::{delete, log_in, patch, post_empty, refresh, sign_up, with_method};
 use credit_tests::server::Server;
-use credit_tests::story::{purchase, transact};
+use credit_tests::story::transact;
 use serde_json::{Value, json};
 
 const PASSWORD: &str = "canary-password-5ffa11";
@@ -27,6 +27,8 @@ const WRONG_KEY: &str = "ck_canarywrongkeycanarywrongkeycanarywrongkeyx1";
 const MONGODB_PASSWORD: &str = "canarymongodbpassword4c";
 const REDIS_PASSWORD: &str = "canaryredispassword8e";
 const WRONG_REFRESH: &str = "rt_canary-wrong-refresh-e441";
+/// No secret: what a store keeps as it was told. Who looks into files and does not find this would find no secret either.
+const KEPT_PLAIN: &str = "canary-kept-plain-6d03";
 
 /// Everything that must be seen by nobody but its owner.
 #[derive(Default)]
@@ -34,7 +36,7 @@ struct Canaries(Vec<(&'static str, String)>);
 
 impl Canaries {
     fn add(&mut self, what: &'static str, secret: &str) {
-        assert!(secret.len() >= 12, "{what} is too short to be looked for");
+        assert!(secret.len() >= 12 && secret.is_ascii(), "{what} cannot be looked for");
         self.0.push((what, secret.to_owned()));
     }
 
@@ -53,8 +55,9 @@ impl Canaries {
 
     /// What of them is in there.
     fn in_bytes(&self, bytes: &[u8]) -> Vec<&'static str> {
-        let is_in = |secret: &str| bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
-        self.0.iter().filter(|(_, secret)| is_in(secret)).map(|(what, _)| *what).collect()
+        // What is no text falls out; what is looked for is all ASCII and stays.
+        let text = String::from_utf8_lossy(bytes);
+        self.0.iter().filter(|(_, secret)| text.contains(secret.as_str())).map(|(what, _)| *what).collect()
     }
 
     /// None is in there.
@@ -167,7 +170,11 @@ fn live(server: &Server, admin: &Client, other: &Client, canaries: &mut Canaries
     }
     let wallets = me.get("/v1/wallets").expect(200).json();
     let wallet = wallets["data"][0]["id"].as_str().expect("a wallet").to_owned();
-    purchase(&server.app(), &wallet, 5);
+    let bought =
+        json!({"type": "purchase", "wallet_id": wallet, "amount": 5, "metadata": {"note": KEPT_PLAIN}});
+    assert_eq!(transact(&server.app(), &bought).status, 201);
+    let note = json!({"metadata": {"note": KEPT_PLAIN}});
+    assert_eq!(patch(&server.app(), &format!("/v1/wallets/{wallet}"), &note).status, 200);
     let spend = json!({"type": "spend", "wallet_id": wallet, "amount": 5});
     assert_eq!(transact(&me, &spend).status, 201);
     canaries.refusal("spend", &transact(&me, &spend));
@@ -204,16 +211,40 @@ fn files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
     }
 }
 
+/// None is in a file of a folder. Answers in which files that stands which is no secret.
+fn absent_from_files(canaries: &Canaries, folder: &Path) -> Vec<String> {
+    let mut all = Vec::new();
+    files(folder, &mut all);
+    let mut plain = Vec::new();
+    for file in all {
+        let (name, bytes) = (file.display().to_string(), std::fs::read(&file).expect("readable"));
+        canaries.absent(&name, &bytes);
+        if String::from_utf8_lossy(&bytes).contains(KEPT_PLAIN) {
+            plain.push(name);
+        }
+    }
+    plain
+}
+
 #[test]
 fn no_secret_and_no_address_is_in_a_log_a_metric_a_refusal_or_a_file_of_the_store() {
-    drive(&[], &[], |_| {});
+    drive(&[], &[], |canaries, folder| {
+        let plain = absent_from_files(canaries, folder);
+        for file in ["journal.redb", "documents.redb"] {
+            assert!(plain.iter().any(|name| name.ends_with(file)), "{file} is not as it was told: {plain:?}");
+        }
+    });
 }
 
 /// The same where the secrets are Vault's, the store is MongoDB and limits are on Redis, each with a password.
 #[test]
 fn neither_are_the_passwords_of_mongodb_redis_and_vault() {
     let login = |user: &str, password: &str| Login { user: user.to_owned(), password: password.to_owned() };
-    let mongo = Mongo::start(Options { login: Some(login("root", MONGODB_PASSWORD)), ..Options::one() });
+    let mongo = Mongo::start(Options {
+        login: Some(login("root", MONGODB_PASSWORD)),
+        arguments: IN_PLAIN.map(ToOwned::to_owned).to_vec(),
+        ..Options::one()
+    });
     let redis = RedisServer::start(RedisOptions {
         password: Some(REDIS_PASSWORD.to_owned()),
         ..RedisOptions::default()
@@ -243,21 +274,41 @@ fn neither_are_the_passwords_of_mongodb_redis_and_vault() {
         ("the password of Redis", REDIS_PASSWORD),
         ("the secret id of Vault", SECRET_ID),
     ];
-    drive(&settings, &secrets, |canaries| {
-        // Files of the server are compressed; this is what is in them.
+    drive(&settings, &secrets, |canaries, folder| {
+        absent_from_files(canaries, folder);
         let rows = mongo.everything(&database);
         assert!(rows.len() > 20, "{}", rows.len());
         for (collection, row) in rows {
             canaries.absent(&collection, row.to_string().as_bytes());
         }
+        mongo.stop(0);
+        let plain = absent_from_files(canaries, &mongo.folder(0));
+        println!("in these files stands what is no secret: {plain:?}");
+        // Of the rows, and of what is kept of each write for other nodes: two files at least.
+        let collections = plain.iter().filter(|name| name.contains("/data/collection-")).count();
+        assert!(collections >= 2, "the files of MongoDB are not as they were told: {plain:?}");
     });
 }
 
-/// Drives them through everything on a server with these settings and secrets too, and looks for them; last in the store.
+/// So that the files of MongoDB have what they keep as it is. It does not wait for nodes that it does not have, when it
+/// is stopped.
+const IN_PLAIN: [&str; 8] = [
+    "--wiredTigerCollectionBlockCompressor",
+    "none",
+    "--wiredTigerJournalCompressor",
+    "none",
+    "--wiredTigerIndexPrefixCompression",
+    "false",
+    "--setParameter",
+    "shutdownTimeoutMillisForSignaledShutdown=100",
+];
+
+/// Drives them through everything on a server with these settings and secrets too, and looks for them; last in what is
+/// kept, when the server has ended: its folder is told.
 fn drive(
     more: &[(&str, &str)],
     secrets: &[(&'static str, &str)],
-    look_into_the_store: impl FnOnce(&Canaries),
+    look_into_what_is_kept: impl FnOnce(&Canaries, &Path),
 ) {
     let keys: Vec<String> = (1..=4).map(|number| STANDARD.encode(key(number))).collect();
     let mut settings = vec![
@@ -324,14 +375,8 @@ fn drive(
     shown.retain(|what| *what != "the API key of the start");
     assert!(shown.is_empty(), "what is printed beside the log holds {shown:?}");
 
-    let mut all = Vec::new();
-    files(server.folder(), &mut all);
-    assert!(!more.is_empty() || all.len() >= 2, "{all:?}");
     for number in 1..=4 {
         canaries.add("raw key", &URL_SAFE_NO_PAD.encode(key(number)));
     }
-    for file in all {
-        canaries.absent(&file.display().to_string(), &std::fs::read(&file).expect("readable"));
-    }
-    look_into_the_store(&canaries);
+    look_into_what_is_kept(&canaries, server.folder());
 }

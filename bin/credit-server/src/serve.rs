@@ -51,7 +51,12 @@ pub(crate) fn run(sources: Sources) -> Result<(), Failure> {
     let profiles = before.profiling.then(|| -> Arc<dyn Profiles> { Arc::new(ProcessProfiles::default()) });
     let process = Process { vault: None, log: Some(log), traces, profiles };
     let started = Instant::now();
-    let ended = actix_web::rt::System::new().block_on(serve(sources, before, process, started));
+    let system = actix_web::rt::System::new();
+    let ended = system.block_on(serve(sources, before, process, started));
+    if ended.is_err() {
+        // Dropped, it would wait for its threads, and one of them may wait for a disk that does not answer.
+        std::mem::forget(system);
+    }
     // Here, where nobody waits for this thread any more: the last spans are sent before the program ends.
     if let Some(tracing) = tracing {
         tracing.shut_down();

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use credit_tests::client::{Answer, Client};
@@ -58,6 +59,19 @@ pub(crate) struct Left {
     owner: Owner,
     spent: i64,
     made: Vec<Made>,
+}
+
+impl Left {
+    /// A call that is under way while the program ends: it is cut off, refused or unknown, and no success. Its key.
+    pub(crate) fn under_way(&self, program: &Program) -> JoinHandle<String> {
+        let (app, body, key) = (program.app(), spend(&self.owner.wallet), unique("under-way-"));
+        std::thread::spawn(move || {
+            let answer = app.call("POST", "/v1/transactions", &[("idempotency-key", &key)], Some(&body));
+            let status = answer.map_or(0, |answer| answer.status);
+            assert!(matches!(status, 0 | 503), "{status}");
+            key
+        })
+    }
 }
 
 fn spend(wallet: &str) -> Value {
@@ -158,10 +172,23 @@ impl<'a> World<'a> {
             drop(broken);
             look_again(&self);
         });
-        let mut made = made.into_inner().expect("no panic");
-        made.append(&mut self.looked.into_inner().expect("no panic"));
+        let made = made.into_inner().expect("no panic");
         assert!(made.iter().any(|call| call.status == 503), "{what}: nobody was turned away");
+        self.looked.lock().expect("no panic").extend(made);
+        self.left()
+    }
+
+    /// What callers were told until now, for whoever asks the next program.
+    pub(crate) fn left(self) -> Left {
+        let made = self.looked.into_inner().expect("no panic");
         Left { owner: self.owner, spent: self.spent, made }
+    }
+
+    /// A call that nobody knows the outcome of: now its key has one.
+    pub(crate) fn has_an_outcome(&mut self, key: &str) {
+        let now = self.call(key.to_owned());
+        assert_eq!(now.status, 201, "{key}: {}", now.body);
+        self.spent += 1;
     }
 
     /// What callers were told by the program before holds on this one.

@@ -42,9 +42,15 @@ impl Program {
     }
 
     pub(crate) fn start_in(folder: TempDir, settings: &[(&str, &str)]) -> Self {
+        Self::start_under(&[], folder, settings)
+    }
+
+    /// The same, started by another program: the arguments of that one come first.
+    pub(crate) fn start_under(starter: &[&str], folder: TempDir, settings: &[(&str, &str)]) -> Self {
         let (port, metrics) = (free_port(), free_port());
         let mut command = Command::new("sh");
-        command.args(["-c", "trap '' XFSZ; exec \"$0\" serve 2>&1"]).arg(binary().expect("the program"));
+        command.args(["-c", "trap '' XFSZ; exec \"$@\" serve 2>&1", "sh"]).args(starter);
+        command.arg(binary().expect("the program"));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("CREDIT_") {
                 command.env_remove(name);
@@ -133,11 +139,31 @@ impl Program {
         }
     }
 
+    /// A public page, whatever its status.
+    pub(crate) fn read(&self, path: &str) -> Answer {
+        self.nobody().get(path)
+    }
+
     /// The value of a metric, by its name with labels.
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let text = Client::nobody(&self.metrics).get("/metrics").expect(200).body;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
         line.unwrap_or(0.0)
+    }
+
+    /// Waits until it runs no more. While somebody traces its threads, that is before its end can be told.
+    pub(crate) fn wait_until_it_runs_no_more(&self, within: Duration) {
+        let began = Instant::now();
+        let stat = format!("/proc/{}/stat", self.pid());
+        // Its state stands behind its name, which is in parentheses.
+        let is_over = || {
+            let stat = std::fs::read_to_string(&stat).expect("nobody has asked for its end");
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'))
+        };
+        while !is_over() {
+            assert!(began.elapsed() < within, "it does not end\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Waits for its end by itself.

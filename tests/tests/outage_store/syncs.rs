@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use super::load::{Expected, World};
+use super::load::World;
 use super::program::Program;
 use super::tracer::Tracer;
 
@@ -61,45 +61,4 @@ fn syncs_that_take_two_seconds_make_calls_slow_and_refuse_none() {
         },
     );
     world.is_healthy();
-}
-
-/// The store fails for good: it says so, stays so when the disk is well again, and loses nothing over the restart.
-fn ends_until_the_restart(what: &str, calls: &str, error: &str, reason: &str) {
-    let program = start();
-    let world = World::new(&program);
-    let left = world.failure(
-        what,
-        || Tracer::attach(&program, calls, &format!("error={error}")),
-        &|world| {
-            world.is_turned_away(&Expected::soon());
-            let log = world.program.log();
-            assert!(log.contains("the store failed") && log.contains(reason), "{log}");
-        },
-        // Longer than healing may take where there is healing.
-        &|world| {
-            world.is_turned_away(&Expected { noticed_after: Duration::from_secs(11), ..Expected::soon() });
-        },
-    );
-    let folder = program.kill();
-    let program = Program::start_in(folder, &[]);
-    program.wait_for("/health/ready", 200, STARTED_WITHIN);
-    let mut world = World::after(&program, left);
-    world.agree_on_what_is_left(what);
-    world.is_healthy();
-}
-
-#[test]
-fn a_sync_that_fails_is_the_end_until_the_restart_which_finds_every_answer() {
-    ends_until_the_restart("syncs fail", SYNCS, "EIO", "Input/output error");
-}
-
-#[test]
-fn a_write_that_fails_is_the_end_until_the_restart_which_finds_every_answer() {
-    ends_until_the_restart("writes fail", "pwrite64", "EIO", "Input/output error");
-}
-
-/// Not as a write that finds none: what the sync should have kept may be gone, although a trial of the disk goes well.
-#[test]
-fn a_sync_that_finds_no_space_is_the_end_as_well() {
-    ends_until_the_restart("syncs find no space", SYNCS, "ENOSPC", "No space left on device");
 }

@@ -40,7 +40,9 @@ enum Held {
 
 /// Opens the embedded store in `data_dir`; nobody else has it then.
 pub(crate) fn open_embedded(settings: &Settings) -> Result<EmbeddedStore, Failure> {
-    private_file::create_directory(&settings.data_dir)?;
+    private_file::create_directory(&settings.data_dir)
+        .context("data_dir has to be a directory that this process may write to")
+        .map_err(|error| Failure::new(Exit::Store, error))?;
     let options = EmbeddedOptions::new(SystemClock::new().now(), OsIds::new().mint());
     EmbeddedStore::open(&settings.data_dir, options).map_err(|error| Failure::new(Exit::Store, error))
 }

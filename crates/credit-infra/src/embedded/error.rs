@@ -2,6 +2,7 @@
 
 use credit_core::ports::StoreError;
 use credit_core::ports::journal::{BookId, Sequence};
+use redb::{DatabaseError, StorageError};
 
 /// The store did not open. Each sentence says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -56,8 +57,10 @@ pub enum OpenError {
         /// What is wrong.
         why: String,
     },
-    /// The operating system refused.
-    #[error("{what}: {source}")]
+    /// The operating system refused. That says nothing about what is in the files: no backup is needed.
+    #[error(
+        "data_dir has to be on a local disk that is well, has space, and that this process may write to, but {what}: {source}"
+    )]
     Io {
         /// What was tried.
         what: String,
@@ -72,8 +75,26 @@ impl OpenError {
         move |source| Self::Io { what, source }
     }
 
+    /// A file that was read, but cannot be right; or one that could not be read or written.
     pub(super) fn damaged(file: &'static str) -> impl FnOnce(StoreError) -> Self {
-        move |error| Self::Damaged { file, why: error.to_string() }
+        move |error| match error {
+            StoreError::Corrupt(why) => Self::Damaged { file, why },
+            error => Self::refused(file, std::io::Error::other(error.to_string())),
+        }
+    }
+
+    /// The driver did not open the file.
+    pub(super) fn driver(file: &'static str, error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::Storage(StorageError::Io(source)) if is_of_the_system(&source) => {
+                Self::refused(file, source)
+            }
+            error => Self::Damaged { file, why: error.to_string() },
+        }
+    }
+
+    pub(super) fn refused(file: &'static str, source: std::io::Error) -> Self {
+        Self::Io { what: format!("{file} cannot be worked on"), source }
     }
 }
 
@@ -86,6 +107,12 @@ pub(super) fn store_error(error: impl Into<redb::Error>) -> StoreError {
         }
         error => StoreError::Unavailable(error.to_string()),
     }
+}
+
+/// The driver has errors of this type of its own, for a file that is none of its files. Those of the system have a number,
+/// and those of syncs are made by [`super::disk::Disk`].
+fn is_of_the_system(error: &std::io::Error) -> bool {
+    error.raw_os_error().is_some() || error.kind() == std::io::ErrorKind::Other
 }
 
 /// How every sentence begins that says so.

@@ -20,6 +20,7 @@ mod journal;
 mod owner;
 mod recovery;
 mod rows;
+mod unfinished;
 
 pub mod faulty;
 
@@ -141,7 +142,9 @@ impl EmbeddedStore {
                 .create(true)
                 .truncate(false)
                 .open(directory.join(name));
-            opened.map_err(OpenError::io(format!("cannot open {shown}/{name}")))
+            opened
+                .and_then(|file| unfinished::begin_again(&file).map(|()| file))
+                .map_err(OpenError::io(format!("cannot open {shown}/{name}")))
         };
         let in_use = || OpenError::InUse { directory: shown.clone(), owner: Owner::describe(directory) };
         let files = (file(JOURNAL_FILE)?, file(DOCUMENTS_FILE)?);
@@ -293,8 +296,8 @@ fn open_database(
     cache_bytes: usize,
     options: &EmbeddedOptions,
 ) -> Result<Database, Option<OpenError>> {
-    let damaged = |why: String| Some(OpenError::Damaged { file, why });
-    let bytes = backend.len().map_err(|error| damaged(error.to_string()))?;
+    let refused = |error: DatabaseError| Some(OpenError::driver(file, error));
+    let bytes = backend.len().map_err(|error| Some(OpenError::refused(file, error)))?;
     let unclean = Arc::new(AtomicBool::new(false));
     let noticed = Arc::clone(&unclean);
     let mut builder = Builder::new();
@@ -303,14 +306,14 @@ fn open_database(
     let mut database = match builder.create_with_backend(backend) {
         Ok(database) => database,
         Err(DatabaseError::DatabaseAlreadyOpen) => return Err(None),
-        Err(error) => return Err(damaged(error.to_string())),
+        Err(error) => return Err(refused(error)),
     };
     if unclean.load(Ordering::Relaxed) {
         let checked = bytes <= options.full_check_bytes;
         tracing::warn!(file, bytes, checked, "the store was not stopped cleanly and was repaired");
         if checked {
             // `false` means that what was not yet durable was rolled back, which is what a repair is for.
-            database.check_integrity().map_err(|error| damaged(error.to_string()))?;
+            database.check_integrity().map_err(refused)?;
         }
     }
     Ok(database)

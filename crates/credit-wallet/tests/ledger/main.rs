@@ -8,6 +8,7 @@ mod pipeline;
 mod races;
 mod reads;
 mod reconcile;
+mod rounds;
 mod shared;
 mod support;
 mod turns;

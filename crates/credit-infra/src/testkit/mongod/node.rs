@@ -7,6 +7,7 @@ use super::super::process::{Folder, Process, find, free_port};
 use super::Options;
 
 const START: Duration = Duration::from_secs(60);
+const STOP: Duration = Duration::from_secs(60);
 const ATTEMPTS: u32 = 5;
 
 /// One `mongod`: its folder and port stay the same over its deaths.
@@ -74,6 +75,22 @@ impl Node {
 
     pub(super) fn signal(&self, name: &str) {
         self.process().signal(name);
+    }
+
+    /// Ends it as an operator does, and waits until it has.
+    pub(super) fn stop(&mut self) {
+        self.signal("TERM");
+        let limit = Instant::now() + STOP;
+        while !self.process.as_mut().is_none_or(Process::has_ended) {
+            assert!(Instant::now() < limit, "mongod does not stop:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.process = None;
+    }
+
+    /// Where its files are: those that it keeps, and what it said.
+    pub(super) fn home(&self) -> &Path {
+        &self.home
     }
 
     pub(super) fn restart(&mut self) {

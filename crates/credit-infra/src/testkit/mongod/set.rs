@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -227,6 +227,16 @@ impl Mongo {
     /// `kill -9`. Its files stay.
     pub fn kill(&self, node: usize) {
         self.nodes[node].lock().kill();
+    }
+
+    /// SIGTERM, and waits for its end: all that it was told stands in its files then. They stay.
+    pub fn stop(&self, node: usize) {
+        self.nodes[node].lock().stop();
+    }
+
+    /// The folder of the node: its files in `data`, and what it said beside them.
+    pub fn folder(&self, node: usize) -> PathBuf {
+        self.nodes[node].lock().home().to_owned()
     }
 
     /// SIGSTOP: it keeps its connections and answers nothing.
