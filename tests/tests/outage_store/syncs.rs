@@ -1,7 +1,7 @@
 //! A disk of the embedded store that holds its syncs, or fails at them or at writes.
 
 use std::cell::Cell;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::load::World;
 use super::program::Program;
@@ -9,7 +9,7 @@ use super::tracer::Tracer;
 
 const SYNCS: &str = "fdatasync,fsync";
 const STARTED_WITHIN: Duration = Duration::from_secs(20);
-/// A call waits for its ledger for ten seconds.
+/// A call waits for its ledger, or for its write, for ten seconds.
 const DEADLINE: Duration = Duration::from_secs(11);
 
 fn start() -> Program {
@@ -32,12 +32,17 @@ fn syncs_that_do_not_return_hold_nobody_beyond_the_deadline_and_all_is_well_when
             assert_eq!(status, 503, "{body}");
             assert!(body.contains("\"unavailable\"") || body.contains("\"outcome_unknown\""), "{body}");
             assert!(took < DEADLINE, "{took:?}");
+            let began = Instant::now();
+            let login = world.program.login();
+            assert_eq!((login.status, login.text("code").as_str()), (503, "outcome_unknown"), "{}", login.body);
+            assert!(began.elapsed() < DEADLINE, "{:?}", began.elapsed());
             // A disk that is busy is not a broken one: what is durable is read as ever, and no breaker turns.
             world.reads_within(Duration::from_secs(1));
             world.is_ready_with_breakers_closed();
         },
     );
     world.is_healthy();
+    assert_eq!(program.login().status, 200);
 }
 
 #[test]
