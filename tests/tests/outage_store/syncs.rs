@@ -34,7 +34,12 @@ fn syncs_that_do_not_return_hold_nobody_beyond_the_deadline_and_all_is_well_when
             assert!(took < DEADLINE, "{took:?}");
             let began = Instant::now();
             let login = world.program.login();
-            assert_eq!((login.status, login.text("code").as_str()), (503, "outcome_unknown"), "{}", login.body);
+            assert_eq!(
+                (login.status, login.text("code").as_str()),
+                (503, "outcome_unknown"),
+                "{}",
+                login.body
+            );
             assert!(began.elapsed() < DEADLINE, "{:?}", began.elapsed());
             // A disk that is busy is not a broken one: what is durable is read as ever, and no breaker turns.
             world.reads_within(Duration::from_secs(1));

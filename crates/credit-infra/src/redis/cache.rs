@@ -25,15 +25,24 @@ impl RedisCache {
     }
 }
 
+impl RedisCache {
+    /// A value, and how long it is good for from before this was asked, if that is known.
+    pub(super) async fn find(&self, key: &str) -> Option<(Bytes, Option<Duration>)> {
+        let key = self.key(key);
+        // In this order: a value that is put in between gets the end of the one before it, which is no later.
+        let mut both = redis::pipe();
+        both.cmd("PTTL").arg(&key).cmd("GET").arg(&key);
+        let (left, value): (i64, Option<Vec<u8>>) =
+            self.0.ask("cache", |mut wire| async move { both.query_async(&mut wire).await }).await?;
+        let left = u64::try_from(left).ok().map(Duration::from_millis);
+        Some((Bytes::from(value?), left))
+    }
+}
+
 #[async_trait]
 impl Cache for RedisCache {
     async fn get(&self, key: &str) -> Option<Bytes> {
-        let key = self.key(key);
-        let value: Option<Vec<u8>> = self
-            .0
-            .ask("cache", |mut wire| async move { redis::cmd("GET").arg(key).query_async(&mut wire).await })
-            .await?;
-        value.map(Bytes::from)
+        self.find(key).await.map(|(value, _)| value)
     }
 
     async fn put(&self, key: &str, value: Bytes, since: Instant, ttl: Duration) {

@@ -9,7 +9,7 @@ use credit_core::ports::cache::Cache;
 use super::cache::RedisCache;
 use crate::limits::LocalCache;
 
-/// What this process put is found near, what others put is found far. What is found far is not kept near, so nothing
+/// What this process put is found near, what others put is found far, and near from then on until its time is over: nothing
 /// lives longer than it was put for.
 pub struct TieredCache {
     near: LocalCache,
@@ -26,10 +26,15 @@ impl TieredCache {
 #[async_trait]
 impl Cache for TieredCache {
     async fn get(&self, key: &str) -> Option<Bytes> {
-        match self.near.get(key).await {
-            Some(value) => Some(value),
-            None => self.far.get(key).await,
+        if let Some(value) = self.near.get(key).await {
+            return Some(value);
         }
+        let asked = Instant::now();
+        let (value, left) = self.far.find(key).await?;
+        if let Some(left) = left {
+            self.near.put(key, value.clone(), asked, left).await;
+        }
+        Some(value)
     }
 
     async fn put(&self, key: &str, value: Bytes, since: Instant, ttl: Duration) {

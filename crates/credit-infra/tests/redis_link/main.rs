@@ -3,6 +3,7 @@
 mod contract;
 mod faults;
 mod leases;
+mod tiers;
 mod tls;
 mod topologies;
 

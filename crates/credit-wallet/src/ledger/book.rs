@@ -194,7 +194,7 @@ impl Book {
     pub async fn submit(&self, ask: Ask) -> Result<Outcome, Problem> {
         if let Some(why) = self.broken.read().as_ref() {
             tracing::error!(book = %self.id, why, "a command was refused: the book is broken");
-            return Err(Problem::new(Code::Unavailable));
+            return Err(Problem::new(Code::Unavailable).retry_after(1));
         }
         // Whoever is queued behind a group that cannot be appended would wait for nothing.
         if self.parts.journal.is_away() {
