@@ -14,9 +14,9 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
 use crate::config::{Log, LogFormat, is_log_filter};
 
-/// Who talks of nothing but itself at level info; and whose words on calls to Vault nobody has looked through for what
+/// Who talks of nothing but itself at level info; who calls it an error that somebody else sends what is no HTTP; and whose words on calls to Vault nobody has looked through for what
 /// must not be in a log.
-const QUIET: &str = "actix_server=warn,apalis_core=off,vaultrs=off,rustify=off,hyper=info,hyper_util=info,h2=info,reqwest=info,\
+const QUIET: &str = "actix_server=warn,actix_http::h1::dispatcher=off,apalis_core=off,vaultrs=off,rustify=off,hyper=info,hyper_util=info,h2=info,reqwest=info,\
                      rustls=info,opentelemetry=warn,opentelemetry_sdk=warn,opentelemetry-otlp=warn";
 /// Spans that are only for traces: in the log they would stand in place of that of the request.
 const FOR_TRACES: &str = "credit_trace=off";

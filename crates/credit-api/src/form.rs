@@ -371,6 +371,24 @@ impl FormValue for Timestamp {
     }
 }
 
+const ASSET_CODE: &str = "^[A-Z][A-Z0-9_]{1,15}$";
+
+/// Why a text is not what a schema of ours says of a query parameter; `None` if it is, or if the schema does not tell.
+pub(crate) fn misfit(schema: &Schema, text: &str) -> Option<String> {
+    let Schema::Object(object) = schema else { return None };
+    if let Some(names) = &object.enum_values {
+        let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
+        return (!names.contains(&text)).then(|| format!("must be one of {}", names.join(", ")));
+    }
+    if object.format == Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)) {
+        return Timestamp::parse(text).err().map(|error| error.to_string());
+    }
+    if object.pattern.as_deref() == Some(ASSET_CODE) {
+        return AssetCode::parse(text).err().map(|error| error.to_string());
+    }
+    None
+}
+
 impl FormValue for AssetCode {
     fn read(value: &Value, pointer: &str, faults: &mut Faults) -> Option<Self> {
         let code = Self::parse(text(value, pointer, faults)?);
@@ -380,7 +398,7 @@ impl FormValue for AssetCode {
         code.ok()
     }
     fn schema() -> Schema {
-        string_schema().pattern(Some("^[A-Z][A-Z0-9_]{1,15}$")).into()
+        string_schema().pattern(Some(ASSET_CODE)).into()
     }
 }
 
@@ -514,29 +532,31 @@ impl FormValue for Metadata {
         let object = Members::of(value, pointer, faults)?;
         if object.members.len() > Self::PAIRS {
             faults.add(pointer, "out_of_range", format!("must have at most {} pairs", Self::PAIRS));
-            return None;
         }
         let mut pairs = BTreeMap::new();
         for (name, value) in object.members {
             let place = object.pointer_to(name);
-            let Some(text) = text(value, &place, faults) else { continue };
-            if name.is_empty() || name.chars().count() > Self::NAME {
+            let is_named = (1..=Self::NAME).contains(&name.chars().count());
+            if !is_named {
                 faults.add(
                     &place,
                     "invalid_length",
                     format!("a name must have 1 to {} characters", Self::NAME),
                 );
-            } else if text.chars().count() > Self::VALUE {
+            }
+            let Some(text) = text(value, &place, faults) else { continue };
+            if text.chars().count() > Self::VALUE {
                 faults.add(
                     &place,
                     "invalid_length",
                     format!("a value must have at most {} characters", Self::VALUE),
                 );
-            } else {
+            } else if is_named {
                 pairs.insert(name.clone(), text.to_owned());
             }
         }
-        (pairs.len() == object.members.len()).then_some(Self(pairs))
+        let is_whole = pairs.len() == object.members.len() && pairs.len() <= Self::PAIRS;
+        is_whole.then_some(Self(pairs))
     }
     fn schema() -> Schema {
         let value: Schema = string_schema().max_length(Some(Self::VALUE)).into();

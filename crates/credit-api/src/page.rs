@@ -23,6 +23,14 @@ pub struct PageRequest {
     pub after: Option<Position>,
 }
 
+/// What a limit has to be.
+pub(crate) const LIMIT: &str = "must be an integer from 1 to 200";
+
+pub(crate) fn read_limit(text: &str) -> Option<usize> {
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|limit| plain && (1..=200).contains(limit))
+}
+
 const PURPOSE: &str = "cursor";
 const TAG: usize = 16;
 

@@ -8,10 +8,13 @@ use credit_core::ports::keys::KeyedHash;
 use credit_core::{ApiKeyId, AppId, Code, Fault, Principal, Problem, UserId};
 use serde_json::Value;
 
-use crate::form::{FormValue, read_form};
+use crate::form::{FormValue, misfit, read_form};
 use crate::front_door::json::fingerprint;
 use crate::page::{self, PageRequest};
 use crate::route::Route;
+
+const INVALID: &str = "invalid_parameter";
+const FLAG: &str = "must be true or false";
 
 /// An idempotency key, 1 to 255 visible ASCII characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -100,7 +103,11 @@ impl IfMatch {
         if text.trim() == "*" {
             return None;
         }
-        let version = |tag: &str| tag.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok();
+        // Tags are compared character by character (RFC 9110 §8.8.3.2): "04" is not the tag of version 4.
+        let version = |tag: &str| {
+            let text = tag.trim().strip_prefix('"')?.strip_suffix('"')?;
+            text.parse().ok().filter(|version: &u64| version.to_string() == text)
+        };
         Some(Self(text.split(',').filter_map(version).collect()))
     }
 
@@ -208,16 +215,34 @@ impl Request {
     ) -> Result<Option<T>, Problem> {
         let Some(text) = self.query(name) else { return Ok(None) };
         parse(text).map(Some).ok_or_else(|| {
-            Problem::with_faults(
-                Code::InvalidParameter,
-                vec![Fault::new(name, "invalid_parameter", expected)],
-            )
+            let mut faults = vec![Fault::new(name, INVALID, expected)];
+            faults.extend(self.faults_beside(name));
+            Problem::with_faults(Code::InvalidParameter, faults)
         })
+    }
+
+    /// What is wrong with the other parameters, as far as their schemas tell: a refusal names every fault.
+    fn faults_beside(&self, but: &str) -> Vec<Fault> {
+        let others = self.query.iter().filter(|(name, _)| name != but);
+        others
+            .filter_map(|(name, text)| Some(Fault::new(name.as_str(), INVALID, self.misfit(name, text)?)))
+            .collect()
+    }
+
+    fn misfit(&self, name: &str, text: &str) -> Option<String> {
+        match name {
+            "limit" if self.route.paged => page::read_limit(text).is_none().then(|| page::LIMIT.to_owned()),
+            "dry_run" if self.route.idempotent => text.parse::<bool>().is_err().then(|| FLAG.to_owned()),
+            name => {
+                let known = self.route.parameters.iter().find(|parameter| parameter.name == name)?;
+                misfit(&(known.schema)(), text)
+            }
+        }
     }
 
     /// Whether the caller only wants to know what would happen.
     pub fn is_dry_run(&self) -> Result<bool, Problem> {
-        let flag = self.query_as("dry_run", "must be true or false", |text| text.parse::<bool>().ok())?;
+        let flag = self.query_as("dry_run", FLAG, |text| text.parse::<bool>().ok())?;
         Ok(flag.unwrap_or(false))
     }
 
@@ -248,10 +273,7 @@ impl Request {
 
     /// The page that a list is asked for: `400 invalid_parameter` or `400 invalid_cursor`.
     pub fn page(&self) -> Result<PageRequest, Problem> {
-        let limit = self.query_as("limit", "must be an integer from 1 to 200", |text| {
-            let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-            text.parse::<usize>().ok().filter(|limit| plain && (1..=200).contains(limit))
-        })?;
+        let limit = self.query_as("limit", page::LIMIT, page::read_limit)?;
         let after = self.query("cursor").map(|cursor| self.open_cursor(cursor)).transpose()?;
         Ok(PageRequest { limit: limit.unwrap_or(50), after })
     }
@@ -309,6 +331,9 @@ mod tests {
     fn if_match_matches_strong_tags_of_ours_only() {
         let tags = IfMatch::parse("\"3\", \"5\"").expect("versions");
         assert!(tags.check(3).is_ok() && tags.check(5).is_ok() && tags.check(4).is_err());
+        for other in ["\"03\"", "\"+3\"", "\" 3\"", "\"3.0\""] {
+            assert!(IfMatch::parse(other).expect(other).check(3).is_err(), "{other}");
+        }
         assert!(IfMatch::parse("W/\"3\"").expect("weak").check(3).is_err());
         assert!(IfMatch::parse("abc").expect("foreign").check(3).is_err());
         assert_eq!(IfMatch::parse("*"), None);

@@ -169,6 +169,7 @@ pub struct Route {
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) idempotent: bool,
     pub(crate) paged: bool,
+    pub(crate) tagged: bool,
     pub(crate) answers: Vec<Answer>,
     pub(crate) problems: Vec<Code>,
     pub(crate) always: bool,
@@ -200,6 +201,7 @@ impl Route {
             parameters: Vec::new(),
             idempotent: false,
             paged: false,
+            tagged: false,
             answers: Vec::new(),
             problems: Vec::new(),
             always: false,
@@ -253,6 +255,13 @@ impl Route {
     #[must_use]
     pub fn paged(mut self) -> Self {
         self.paged = true;
+        self
+    }
+
+    /// Tells the version of what it made although that is not all that it answers.
+    #[must_use]
+    pub fn tagged(mut self) -> Self {
+        self.tagged = true;
         self
     }
 

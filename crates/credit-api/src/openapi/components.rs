@@ -79,7 +79,7 @@ pub(super) fn parameters() -> Value {
             "name": "Idempotency-Key",
             "in": "header",
             "description": "Names this operation: the same key, route and body get the first answer again, and nothing moves twice. Required unless `dry_run` is true. 1 to 255 visible ASCII characters, bare or quoted.",
-            "schema": { "type": "string", "pattern": "^[!#-~][!-~]{0,254}$" },
+            "schema": { "type": "string", "pattern": r#"^([!#-~][!-~]{0,254}|"([!#-\[\]-~]|\\["\\]){1,255}")$"# },
         },
         "DryRun": {
             "name": "dry_run",

@@ -108,7 +108,7 @@ fn parameters(route: &Route) -> Vec<Value> {
     if route.idempotent {
         list.extend([shared("IdempotencyKey"), shared("DryRun")]);
     }
-    if route.idempotent || route.method == Method::Patch {
+    if route.idempotent || route.method == Method::Patch || route.problems.contains(&Code::VersionMismatch) {
         list.push(shared("IfMatch"));
     }
     list.push(shared("RequestId"));
@@ -171,7 +171,7 @@ fn add_answer(
     let mut content = Map::new();
     if let Some(schema) = &answer.schema {
         let body = serde_json::to_value(&schema.body).expect("a schema has a JSON form");
-        if has_version(&body, schemas) {
+        if route.tagged || has_version(&body, schemas) {
             headers.push(("ETag", "ETag"));
         }
         content.insert(schema.content_type.to_owned(), json!({ "schema": body }));
@@ -200,7 +200,8 @@ fn add_answer(
 
 fn has_version(body: &Value, schemas: &BTreeMap<String, Value>) -> bool {
     let name = body["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
-    name.and_then(|name| schemas.get(name)).is_some_and(|schema| !schema["properties"]["version"].is_null())
+    name.and_then(|name| schemas.get(name))
+        .is_some_and(|schema| schema["properties"]["version"]["type"] == "integer")
 }
 
 fn problem_answer(status: u16, codes: &[Code]) -> Value {

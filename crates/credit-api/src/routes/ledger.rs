@@ -25,13 +25,13 @@ struct AssetBalance {
     #[schema(value_type = String)]
     asset: AssetCode,
     /// All debits ever.
-    #[schema(value_type = i64)]
+    #[schema(value_type = i128)]
     debits: i128,
     /// All credits ever.
-    #[schema(value_type = i64)]
+    #[schema(value_type = i128)]
     credits: i128,
     /// Debits less credits: 0.
-    #[schema(value_type = i64)]
+    #[schema(value_type = i128)]
     difference: i128,
 }
 

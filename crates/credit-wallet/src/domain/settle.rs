@@ -18,6 +18,13 @@ pub fn next_due(wallet: &Wallet) -> Option<Timestamp> {
     lots.chain(holds).min()
 }
 
+/// When the last thing of a wallet fell due that is due.
+fn last_due(wallet: &Wallet, now: Timestamp) -> Option<Timestamp> {
+    let lots = wallet.lots.iter().filter(|lot| !lot.expired).filter_map(|lot| lot.expires_at);
+    let holds = wallet.holds.values().filter(|hold| hold.is_active()).map(|hold| hold.expires_at);
+    lots.chain(holds).filter(|due| *due <= now).max()
+}
+
 /// Whether something of a wallet is due.
 pub fn has_due(wallet: &Wallet, now: Timestamp) -> bool {
     next_due(wallet).is_some_and(|due| due <= now)
@@ -88,7 +95,10 @@ pub fn settled_view(wallet: &Arc<Wallet>, now: Timestamp) -> Arc<Wallet> {
         return wallet.clone();
     }
     let mut settled = desk.finish(Answer::Done).wallets;
-    settled.pop().map_or_else(|| wallet.clone(), Arc::new)
+    let Some(mut settled) = settled.pop() else { return wallet.clone() };
+    // Not when it is looked at: two reads show the same.
+    settled.updated_at = last_due(wallet, now).unwrap_or(wallet.updated_at).max(wallet.updated_at);
+    Arc::new(settled)
 }
 
 struct One(Arc<Wallet>);

@@ -1,7 +1,9 @@
 //! Wallets themselves.
 
 use credit_core::{AssetCode, UserId};
-use credit_wallet::testkit::nothing;
+use credit_wallet::domain::Category;
+use credit_wallet::domain::moves::Deposit;
+use credit_wallet::testkit::{Take, nothing};
 use serde_json::json;
 
 use super::world::{admin, alice_with, assert_refused, hold, house, support, till};
@@ -25,6 +27,39 @@ async fn a_wallet_is_opened_empty_for_a_user_of_the_application() {
     }
     let path = format!("/v1/wallets/{}", wallet["id"].as_str().expect("an id"));
     assert_eq!(house.get(&till(&house), &path).await.json(), wallet);
+}
+
+#[actix_web::test]
+async fn every_parameter_that_is_wrong_is_named() {
+    let house = house().await;
+    let list = "/v1/wallets?limit=0&asset=zz&status=asleep&user_id=";
+    let refused = house.get(&till(&house), list).await;
+    assert_eq!((refused.status, refused.code().as_str()), (400, "invalid_parameter"));
+    let errors = refused.json()["errors"].clone();
+    let named: Vec<_> = errors.as_array().expect("a list").iter().map(|fault| &fault["pointer"]).collect();
+    assert_eq!(named, ["limit", "asset", "status"], "{errors}");
+    assert!(errors.as_array().expect("a list").iter().all(|fault| fault["code"] == "invalid_parameter"));
+    for (only, list) in
+        [("asset", "/v1/wallets?asset=zz&limit=1"), ("status", "/v1/wallets?status=x&asset=GOLD")]
+    {
+        let errors = house.get(&till(&house), list).await.json()["errors"].clone();
+        assert_eq!((errors.as_array().map(Vec::len), &errors[0]["pointer"]), (Some(1), &json!(only)));
+    }
+}
+
+#[actix_web::test]
+async fn of_pairs_that_are_too_many_those_that_are_wrong_are_named_as_well() {
+    let house = house().await;
+    let dora = house.ground.user_of(house.ground.app, "dora", &[]);
+    let mut pairs: serde_json::Map<_, _> = (0..50).map(|number| (format!("n{number}"), json!("x"))).collect();
+    pairs.insert("y".repeat(65), json!(5));
+    let refused =
+        house.post(&till(&house), "/v1/wallets", json!({ "user_id": dora, "metadata": pairs })).await;
+    assert_eq!((refused.status, refused.code().as_str()), (422, "validation_failed"));
+    let errors = refused.json()["errors"].clone();
+    let codes: Vec<_> = errors.as_array().expect("a list").iter().map(|fault| &fault["code"]).collect();
+    assert_eq!(codes, ["out_of_range", "invalid_length", "invalid_type"], "{errors}");
+    assert_eq!(errors[0]["pointer"], "/metadata");
 }
 
 #[actix_web::test]
@@ -138,11 +173,40 @@ async fn an_overdraft_in_use_cannot_be_taken_away() {
         house.ask(&admin(), "PATCH", &path, &[], Some(json!({ "overdraft_limit": limit }))).await
     };
     assert_eq!(patch(100).await.status, 200);
-    house.ground.command(house.ground.app, credit_wallet::testkit::Take { wallet, amount: 60 }).await;
+    house.ground.command(house.ground.app, Take { wallet, amount: 60 }).await;
     let before = house.look(wallet).await;
     assert_eq!((&before["balance"], &before["overdrawn"]), (&json!(-50), &json!(50)));
     assert_refused(&house, wallet, &before, &patch(49).await, (409, "overdraft_in_use")).await;
     assert_eq!(patch(50).await.json()["available"], 0);
+}
+
+#[actix_web::test]
+async fn lots_that_may_expire_make_up_for_no_overdraft_when_its_limit_is_lowered() {
+    let (house, wallet) = alice_with(0).await;
+    let path = format!("/v1/wallets/{wallet}");
+    let patch = async |limit: i64| {
+        house.ask(&admin(), "PATCH", &path, &[], Some(json!({ "overdraft_limit": limit }))).await
+    };
+    assert_eq!(patch(100).await.status, 200);
+    // Not effective yet, it repays nothing; and then it is there beside what is overdrawn.
+    let later = Deposit {
+        effective_at: Some(house.in_seconds(10)),
+        expires_at: Some(house.in_seconds(20)),
+        ..Deposit::new(50, Category::Promotional)
+    };
+    house.ground.seed_lot(wallet, later).await;
+    house.ground.command(house.ground.app, Take { wallet, amount: 100 }).await;
+    house.wait_seconds(10);
+    let before = house.look(wallet).await;
+    assert_eq!((&before["overdrawn"], &before["available"]), (&json!(100), &json!(50)));
+    assert_refused(&house, wallet, &before, &patch(99).await, (409, "overdraft_in_use")).await;
+    assert_eq!(patch(100).await.status, 200);
+    house.wait_seconds(10);
+    let due = house.look(wallet).await;
+    assert_eq!(due["available"], 0);
+    house.wait_seconds(5);
+    assert_eq!(house.look(wallet).await, due, "two looks at what is due show the same");
+    assert_eq!(patch(120).await.json()["available"], 20);
 }
 
 #[actix_web::test]

@@ -302,8 +302,10 @@ impl Model {
             Some(Status::Closed) => return refuse("wallet_closed"),
             Some(_) => {}
         }
+        let (present, overdrawn) = (self.wallets[wallet].limit, self.wallets[wallet].overdrawn);
         self.wallets[wallet].limit = limit;
-        if self.available(wallet) < 0 {
+        // Lots that make up for it now may expire before anything is paid in.
+        if self.available(wallet) < 0 || (limit < present && limit < overdrawn) {
             return refuse("overdraft_in_use");
         }
         self.bump(wallet);

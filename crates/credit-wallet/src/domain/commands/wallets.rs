@@ -83,7 +83,9 @@ impl Command for PatchWallet {
         }
         if let Some(limit) = self.overdraft_limit {
             let available = wallet.available(now) - wallet.overdraft_limit + limit;
-            if available < 0 {
+            // What lots hold beside an overdraft may expire, and does not cover it.
+            let is_lowered_below = limit < wallet.overdrawn && limit < wallet.overdraft_limit;
+            if available < 0 || is_lowered_below {
                 return Err(Problem::new(Code::OverdraftInUse).with("overdrawn", wallet.overdrawn));
             }
         }
