@@ -119,6 +119,8 @@ pub struct Answer {
     pub description: &'static str,
     /// The body and the schemas that it refers to; `None` without a body.
     pub schema: Option<AnswerSchema>,
+    /// Has an `ETag` beside what its schema tells.
+    pub tagged: bool,
 }
 
 /// The schema of an answer with those it refers to.
@@ -169,7 +171,6 @@ pub struct Route {
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) idempotent: bool,
     pub(crate) paged: bool,
-    pub(crate) tagged: bool,
     pub(crate) answers: Vec<Answer>,
     pub(crate) problems: Vec<Code>,
     pub(crate) always: bool,
@@ -201,7 +202,6 @@ impl Route {
             parameters: Vec::new(),
             idempotent: false,
             paged: false,
-            tagged: false,
             answers: Vec::new(),
             problems: Vec::new(),
             always: false,
@@ -258,10 +258,12 @@ impl Route {
         self
     }
 
-    /// Tells the version of what it made although that is not all that it answers.
+    /// The answer that was named last tells a version in its `ETag` although its body is more than what has that version.
     #[must_use]
     pub fn tagged(mut self) -> Self {
-        self.tagged = true;
+        if let Some(answer) = self.answers.last_mut() {
+            answer.tagged = true;
+        }
         self
     }
 
@@ -298,14 +300,14 @@ impl Route {
     /// Answers what the schema says.
     #[must_use]
     pub fn answers_schema(mut self, status: u16, description: &'static str, schema: AnswerSchema) -> Self {
-        self.answers.push(Answer { status, description, schema: Some(schema) });
+        self.answers.push(Answer { status, description, schema: Some(schema), tagged: false });
         self
     }
 
     /// Answers a status without a body.
     #[must_use]
     pub fn answers_empty(mut self, status: u16, description: &'static str) -> Self {
-        self.answers.push(Answer { status, description, schema: None });
+        self.answers.push(Answer { status, description, schema: None, tagged: false });
         self
     }
 

@@ -1,4 +1,4 @@
-//! A share of a processor for each process, as if it had a machine of its own: `BENCH_CPU_PERCENT`.
+//! A share of a processor for each process, as if it had a machine of its own.
 
 use std::path::{Path, PathBuf};
 

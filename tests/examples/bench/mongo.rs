@@ -1,10 +1,10 @@
 //! On MongoDB: a one-node replica set with majority writes and journal, and beside it, on the same server in the same run,
 //! the raw driver doing one transaction per transfer with the same writes (two conditional updates, two entries, a key).
 //!
-//! `bench -- mongo raw one three alone` measures all four parts, as `bench -- mongo` does; name some for only those.
-//! `BENCH_SECONDS` is how long each figure is measured (10), `BENCH_WALLETS` how many wallets there are (1,000), and
-//! `BENCH_CPU_PERCENT` gives each process of the part `three` so many hundredths of one processor, as if it had a machine of
-//! its own (0: no bound).
+//! `bench -- mongo raw one three shares alone` measures all five parts, as `bench -- mongo` does; name some for only those.
+//! `BENCH_SECONDS` is how long each figure is measured (10), `BENCH_WALLETS` how many wallets there are (1,000). In the part
+//! `shares` each process has `BENCH_CPU_PERCENT` hundredths of one processor (30) and no more, as if it had a machine of its
+//! own; it needs root.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     if wanted("raw") {
         raw = measure_raw(&mongo, seconds)?;
     }
-    if wanted("one") || wanted("three") {
+    if wanted("one") || wanted("three") || wanted("shares") {
         let server = serve(&mongo, ONE)?;
         eprintln!("preparing {count} wallets …");
         let wallets = prepare(&server.app(), count);
@@ -61,7 +61,11 @@ pub(crate) fn run() -> anyhow::Result<()> {
             measure_http(&mongo, &server, &wallets, seconds, &raw)?;
         }
         if wanted("three") {
-            measure_three(&mongo, server, &wallets, seconds)?;
+            measure_three(&mongo, server, &wallets, seconds, None)?;
+        }
+        if wanted("shares") {
+            let percent = setting("BENCH_CPU_PERCENT", 30)?;
+            measure_three(&mongo, serve(&mongo, ONE)?, &wallets, seconds, Some(percent))?;
         }
     }
     if wanted("alone") {
@@ -172,13 +176,18 @@ fn measure_http(
     Ok(())
 }
 
-/// Three processes on one book, together at 256 connections, beside one at as many.
-fn measure_three(mongo: &Mongo, first: Server, wallets: &[String], seconds: u32) -> anyhow::Result<()> {
+/// Three processes on one book, together at 256 connections, beside one at as many; each with that share of a processor.
+fn measure_three(
+    mongo: &Mongo,
+    first: Server,
+    wallets: &[String],
+    seconds: u32,
+    percent: Option<u32>,
+) -> anyhow::Result<()> {
     let (base, folder, key) = (first.base(), first.folder(), first.api_key());
     // Neither inherits what the views owe to the one before.
     wait_for_views(&first)?;
-    let percent = setting("BENCH_CPU_PERCENT", 0)?;
-    let cage = |server: &Server| (percent > 0).then(|| Cage::around(server.pid(), percent)).transpose();
+    let cage = |server: &Server| percent.map(|percent| Cage::around(server.pid(), percent)).transpose();
     let _first = cage(&first)?;
     let (room, before) = (Room::take(mongo, ONE)?, Groups::read(&first)?);
     let one = wrk::spends(base, folder, key, wallets, 256, seconds, "beside-three")?.rate;
@@ -215,7 +224,7 @@ fn measure_three(mongo: &Mongo, first: Server, wallets: &[String], seconds: u32)
     let shown = Shown::read(mongo, &servers.each_ref())?.since(&before);
     let lags = servers.iter().map(lag).collect::<anyhow::Result<Vec<_>>>()?;
     let together: f64 = loads.iter().map(|load| load.rate).sum();
-    if percent > 0 {
+    if let Some(percent) = percent {
         println!("\neach process has {percent} hundredths of a processor, then and now");
     }
     println!("\nthree processes on one book, 256 connections together");

@@ -171,7 +171,7 @@ fn add_answer(
     let mut content = Map::new();
     if let Some(schema) = &answer.schema {
         let body = serde_json::to_value(&schema.body).expect("a schema has a JSON form");
-        if route.tagged || has_version(&body, schemas) {
+        if answer.tagged || has_version(&body, schemas) {
             headers.push(("ETag", "ETag"));
         }
         content.insert(schema.content_type.to_owned(), json!({ "schema": body }));

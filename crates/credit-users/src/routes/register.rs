@@ -35,10 +35,10 @@ pub(super) fn rows(users: &Arc<Users>) -> Vec<Route> {
         move |request| register(users.clone(), request),
     )
     .strict()
-    .tagged()
     .turns_away(move |knock| refuse_if_closed(registration, knock))
     .form::<RegisterBody>()
     .answers::<RegistrationAnswer>(201, "The user and its first tokens. Its wallet is there.")
+    .tagged()
     .refuses(&[
         Code::Unauthenticated,
         Code::RegistrationClosed,
