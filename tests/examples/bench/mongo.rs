@@ -190,7 +190,9 @@ fn measure_three(
     let cage = |server: &Server| percent.map(|percent| Cage::around(server.pid(), percent)).transpose();
     let _first = cage(&first)?;
     let (room, before) = (Room::take(mongo, ONE)?, Groups::read(&first)?);
-    let one = wrk::spends(base, folder, key, wallets, 256, seconds, "beside-three")?.rate;
+    // No key is used by both parts.
+    let part = percent.map_or_else(|| "three".to_owned(), |percent| format!("shares-{percent}"));
+    let one = wrk::spends(base, folder, key, wallets, 256, seconds, &format!("beside-{part}"))?.rate;
     let owed = lag(&first)?;
     wait_for_views(&first)?;
     let spends = Groups::read(&first)?.since(&before).records;
@@ -205,8 +207,9 @@ fn measure_three(
             .enumerate()
             .map(|(number, server)| {
                 let connections = if number == 0 { 86 } else { 85 };
+                let part = &part;
                 scope.spawn(move || {
-                    let run = format!("three-{number}");
+                    let run = format!("{part}-{number}");
                     wrk::spends(
                         server.base(),
                         server.folder(),
