@@ -54,20 +54,20 @@ mod tests {
 
     /// A file of so many zeros with these bytes at these places, and its length afterwards.
     fn length_after(zeros: u64, bytes: &[(u64, u8)], is_locked: bool) -> u64 {
-        let named = tempfile::NamedTempFile::new().unwrap();
-        let file = named.reopen().unwrap();
-        file.set_len(zeros).unwrap();
+        let named = tempfile::NamedTempFile::new().expect("a file of the test's own");
+        let file = named.reopen().expect("a file of the test's own");
+        file.set_len(zeros).expect("a file of the test's own");
         for (place, byte) in bytes {
-            file.write_all_at(&[*byte], *place).unwrap();
+            file.write_all_at(&[*byte], *place).expect("a file of the test's own");
         }
-        let maker = named.reopen().unwrap();
+        let maker = named.reopen().expect("a file of the test's own");
         if is_locked {
-            maker.lock().unwrap();
+            maker.lock().expect("a file of the test's own");
         }
-        begin_again(&file).unwrap();
+        begin_again(&file).expect("a file of the test's own");
         // It keeps no lock for itself.
         assert!(is_locked || maker.try_lock().is_ok());
-        file.metadata().unwrap().len()
+        file.metadata().expect("a file of the test's own").len()
     }
 
     #[test]
@@ -84,23 +84,27 @@ mod tests {
             assert_eq!(length_after(200_000, bytes, false), 200_000, "{bytes:?}");
         }
         assert_eq!(length_after(200_000, &[], true), 200_000, "somebody is making it");
-        let mut text = tempfile::tempfile().unwrap();
-        text.write_all(b"not a database").unwrap();
-        begin_again(&text).unwrap();
-        assert_eq!(text.metadata().unwrap().len(), 14);
+        let mut text = tempfile::tempfile().expect("a file of the test's own");
+        text.write_all(b"not a database").expect("a file of the test's own");
+        begin_again(&text).expect("a file of the test's own");
+        assert_eq!(text.metadata().expect("a file of the test's own").len(), 14);
     }
 
     /// The driver itself, on a disk that takes its first so many writes: never anything that cannot be gone on with.
     #[test]
     fn wherever_the_driver_is_cut_short_while_it_makes_a_file_it_can_begin_again() {
         for cut in 0..50 {
-            let named = tempfile::NamedTempFile::new().unwrap();
-            let file = || FileBackend::new(named.reopen().unwrap()).unwrap();
+            let named = tempfile::NamedTempFile::new().expect("a file of the test's own");
+            let file = || {
+                FileBackend::new(named.reopen().expect("a file of the test's own"))
+                    .expect("a file of the test's own")
+            };
             let made = redb::Builder::new().create_with_backend(Cut { file: file(), left: cut.into() });
             let is_made = made.is_ok();
             drop(made);
-            begin_again(&named.reopen().unwrap()).unwrap();
-            redb::Builder::new().create_with_backend(file()).unwrap();
+            begin_again(&named.reopen().expect("a file of the test's own"))
+                .expect("a file of the test's own");
+            redb::Builder::new().create_with_backend(file()).expect("a file of the test's own");
             if is_made {
                 assert!(cut > 2, "{cut}");
                 return;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use credit_core::memory::{MemoryDocuments, MemoryJournal};
 use credit_core::ports::StoreError;
-use credit_core::ports::journal::{Appended, BookId, Group, Journal, Sequence};
-use credit_core::testkit::{TestRun, TestStores};
+use credit_core::ports::journal::{BookId, Group, Journal, Sequence};
+use credit_core::testkit::{Between, MeddlesWithJournal, TestRun, TestStores};
 use credit_core::{AppId, AssetCode, Job, JobError, JobRun, Module, WalletId};
 use credit_wallet::WalletModule;
 use credit_wallet::ledger::Book;
@@ -24,10 +24,11 @@ struct Unreadable {
 }
 
 #[async_trait]
-impl Journal for Unreadable {
-    async fn append(&self, book: BookId, sequence: Sequence, group: Group) -> Result<Appended, StoreError> {
-        self.inner.append(book, sequence, group).await
+impl MeddlesWithJournal for Unreadable {
+    fn behind(&self) -> &dyn Journal {
+        &self.inner
     }
+
     async fn read(
         &self,
         book: BookId,
@@ -38,23 +39,6 @@ impl Journal for Unreadable {
             return Err(StoreError::Unavailable("the disk is slow".to_owned()));
         }
         self.inner.read(book, from, limit).await
-    }
-    async fn read_known(
-        &self,
-        book: BookId,
-        from: Sequence,
-        limit: usize,
-    ) -> Result<Vec<(Sequence, Group)>, StoreError> {
-        self.read(book, from, limit).await
-    }
-    async fn head(&self, book: BookId) -> Result<Sequence, StoreError> {
-        self.inner.head(book).await
-    }
-    async fn books(&self) -> Result<Vec<BookId>, StoreError> {
-        self.inner.books().await
-    }
-    fn is_shared(&self) -> bool {
-        false
     }
 }
 
@@ -163,7 +147,7 @@ async fn a_part_of_large_groups_ends_early_and_the_next_one_goes_on_behind_it() 
 /// nothing is read but what the job looks at.
 struct Books {
     ground: Ground,
-    journal: Arc<Unreadable>,
+    journal: Arc<Between<Unreadable>>,
     job: Arc<dyn Job>,
 }
 
@@ -175,7 +159,7 @@ fn job_of(ground: &Ground) -> Arc<dyn Job> {
 impl Books {
     /// The first book has so many wallets, the second one.
     async fn with(wallets: u32) -> Self {
-        let journal = Arc::new(Unreadable::default());
+        let journal = Arc::new(Between(Unreadable::default()));
         let before = Ground::on(TestStores::of(journal.clone(), Arc::new(MemoryDocuments::new()))).await;
         let [first, second] = Self::books(&before);
         for (app, count) in [(first, wallets), (second, 1)] {
