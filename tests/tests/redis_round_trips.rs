@@ -2,8 +2,6 @@
 //! calls that were granted ahead last, and for a session only when it has not been looked at lately.
 #![expect(unused_must_use, reason = "an expected status is often all that a step has to show")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use credit_infra::testkit::mongod::{fresh_database, shared};
@@ -178,17 +176,9 @@ fn new_key(server: &Server, user: &str) -> String {
 }
 
 /// How many scripts Redis has been asked to run: its own count.
-fn scripts(redis: SocketAddr) -> u64 {
-    let mut stream = TcpStream::connect(redis).expect("Redis listens");
-    stream.write_all(b"INFO commandstats\r\n").expect("Redis reads");
-    let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    reader.read_line(&mut line).expect("Redis answers");
-    let length = line.trim().strip_prefix('$').and_then(|length| length.parse().ok()).expect("a text");
-    let mut text = vec![0; length];
-    reader.read_exact(&mut text).expect("all of it");
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let line = text.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
+fn scripts(redis: &RedisServer) -> u64 {
+    let lines = redis.tell("INFO commandstats");
+    let line = lines.iter().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
     line.and_then(|line| line.split(',').next()?.parse().ok()).unwrap_or(0)
 }
 
@@ -215,10 +205,10 @@ fn a_spend_of_an_application_goes_to_redis_once_at_most_and_seldom_when_there_ar
     // Nobody has called with this one yet: nothing was granted ahead.
     let app = server.nobody().with_key(&new_key(&server, &owner.user));
     let spend = json!({"type": "spend", "wallet_id": owner.wallet, "amount": 1});
-    let (began, before) = (Instant::now(), scripts(redis.address()));
+    let (began, before) = (Instant::now(), scripts(&redis));
     let many = calls(&server, CALLS, Duration::ZERO, || _ = transact(&app, &spend).expect(201));
     tell("an application spends as fast as it can", &many);
-    are_what_redis_counts(scripts(redis.address()) - before, sum(&many), began.elapsed());
+    are_what_redis_counts(scripts(&redis) - before, sum(&many), began.elapsed());
     assert_eq!(sum(&many).cache, 0, "an API key is not looked up in Redis");
     limits_go_by_leases("fast", &many);
     assert!(
@@ -239,11 +229,11 @@ fn a_read_of_a_user_goes_to_redis_once_at_most_for_its_limits_and_twice_for_a_se
     let server = start(&redis);
     let person = newcomer(&server);
     let read = || _ = person.client.get("/v1/wallets").expect(200);
-    let (began, before) = (Instant::now(), scripts(redis.address()));
+    let (began, before) = (Instant::now(), scripts(&redis));
     let many = calls(&server, CALLS, Duration::ZERO, read);
     tell("a user reads as fast as it can", &many);
     let took = began.elapsed();
-    are_what_redis_counts(scripts(redis.address()) - before, sum(&many), took);
+    are_what_redis_counts(scripts(&redis) - before, sum(&many), took);
     // Such a call is charged to the user and to the address: one question for both, if either has nothing left.
     assert!(many.iter().all(|call| call.sent.limits <= 1), "a call went to Redis twice for its limits");
     assert!(sum(&many).limits <= 2 * questions_within(took), "{:?} in {took:?}", sum(&many));
