@@ -57,8 +57,17 @@ pub fn invalid(answer: &Answer) -> Vec<String> {
 /// If it cannot be made.
 #[track_caller]
 pub fn other_app(admin: &Client, scopes: &[&str]) -> Client {
+    admin.with_key(&other_app_key(admin, scopes))
+}
+
+/// The key of another application, with these scopes.
+///
+/// # Panics
+/// If it cannot be made.
+#[track_caller]
+pub fn other_app_key(admin: &Client, scopes: &[&str]) -> String {
     let app = admin.post("/v1/apps", &json!({"name": unique("app-")})).expect(201).text("id");
-    key_of(admin, &app, scopes)
+    issued_key(admin, &app, scopes)
 }
 
 /// A new key of an application.
@@ -67,9 +76,13 @@ pub fn other_app(admin: &Client, scopes: &[&str]) -> Client {
 /// If it cannot be made.
 #[track_caller]
 pub fn key_of(admin: &Client, app: &str, scopes: &[&str]) -> Client {
+    admin.with_key(&issued_key(admin, app, scopes))
+}
+
+#[track_caller]
+fn issued_key(admin: &Client, app: &str, scopes: &[&str]) -> String {
     let body = json!({"app_id": app, "name": unique("key-"), "scopes": scopes});
-    let secret = admin.post("/v1/api-keys", &body).expect(201).text("secret");
-    admin.with_key(&secret)
+    admin.post("/v1/api-keys", &body).expect(201).text("secret")
 }
 
 /// Every scope.

@@ -13,7 +13,9 @@ mod ledger;
 mod mongo;
 mod raw_log;
 mod room;
+mod shown;
 mod soak;
+mod three;
 mod wrk;
 
 /// The allocator of the program, so that the ledger alone is measured with it too.

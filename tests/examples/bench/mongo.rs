@@ -2,15 +2,15 @@
 //! the raw driver doing one transaction per transfer with the same writes (two conditional updates, two entries, a key).
 //!
 //! `bench -- mongo raw one three shares alone` measures all five parts, as `bench -- mongo` does; name some for only those.
-//! `BENCH_SECONDS` is how long each figure is measured (10), `BENCH_WALLETS` how many wallets there are (1,000). In the part
-//! `shares` each process has `BENCH_CPU_PERCENT` hundredths of one processor (30) and no more, as if it had a machine of its
-//! own; it needs root.
+//! `BENCH_SECONDS` is how long each figure is measured (10), `BENCH_WALLETS` how many wallets each application has (1,000),
+//! `BENCH_CONNECTIONS` how many connections one process or three together have in the parts `three` and `shares` (256). In
+//! `shares` each process has `BENCH_CPU_PERCENT` hundredths of one processor (30) and no more, as if it had a machine of
+//! its own; it needs root.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow};
 use credit_core::AppId;
 use credit_core::ports::documents::Collection;
 use credit_infra::clock::SystemClock;
@@ -20,16 +20,13 @@ use credit_infra::testkit::mongod::{Mongo, Options};
 use credit_infra::testkit::raw_transfers;
 use credit_tests::server::Server;
 use credit_wallet::ledger::{Ledger, LedgerParts, LedgerSettings, views};
-use serde_json::{Value, json};
 
-use crate::cage::Cage;
-use crate::http::{Groups, lag, metric, metrics, prepare};
-use crate::ledger;
-use crate::room::Room;
-use crate::wrk;
+use crate::http::{lag, prepare};
+use crate::shown::Shown;
+use crate::{ledger, three, wrk};
 
 const RAW: &str = "raw";
-const ONE: &str = "one";
+pub(crate) const ONE: &str = "one";
 const ALONE: &str = "alone";
 const CONNECTIONS: [u32; 3] = [1, 64, 256];
 /// For three processes that must read each other's tokens and fields.
@@ -61,11 +58,11 @@ pub(crate) fn run() -> anyhow::Result<()> {
             measure_http(&mongo, &server, &wallets, seconds, &raw)?;
         }
         if wanted("three") {
-            measure_three(&mongo, server, &wallets, seconds, None)?;
+            three::measure(&mongo, server, wallets.clone(), seconds, None)?;
         }
         if wanted("shares") {
             let percent = setting("BENCH_CPU_PERCENT", 30)?;
-            measure_three(&mongo, serve(&mongo, ONE)?, &wallets, seconds, Some(percent))?;
+            three::measure(&mongo, serve(&mongo, ONE)?, wallets, seconds, Some(percent))?;
         }
     }
     if wanted("alone") {
@@ -75,14 +72,14 @@ pub(crate) fn run() -> anyhow::Result<()> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark has no configuration but its environment")]
-fn setting(name: &str, usual: u32) -> anyhow::Result<u32> {
+pub(crate) fn setting(name: &str, usual: u32) -> anyhow::Result<u32> {
     match std::env::var(name) {
         Ok(text) => text.parse().with_context(|| format!("{name} is no number")),
         Err(_) => Ok(usual),
     }
 }
 
-fn serve(mongo: &Mongo, database: &str) -> anyhow::Result<Server> {
+pub(crate) fn serve(mongo: &Mongo, database: &str) -> anyhow::Result<Server> {
     let uri = mongo.uri();
     let mut settings = vec![
         ("CREDIT_LOG__LEVEL", "warn"),
@@ -120,7 +117,7 @@ fn measure_raw(mongo: &Mongo, seconds: u32) -> anyhow::Result<Raw> {
     Ok(raw)
 }
 
-fn count(number: u64) -> f64 {
+pub(crate) fn count(number: u64) -> f64 {
     f64::from(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
@@ -174,144 +171,6 @@ fn measure_http(
         }
     }
     Ok(())
-}
-
-/// Three processes on one book, together at 256 connections, beside one at as many; each with that share of a processor.
-fn measure_three(
-    mongo: &Mongo,
-    first: Server,
-    wallets: &[String],
-    seconds: u32,
-    percent: Option<u32>,
-) -> anyhow::Result<()> {
-    let (base, folder, key) = (first.base(), first.folder(), first.api_key());
-    // Neither inherits what the views owe to the one before.
-    wait_for_views(&first)?;
-    let cage = |server: &Server| percent.map(|percent| Cage::around(server.pid(), percent)).transpose();
-    let _first = cage(&first)?;
-    let (room, before) = (Room::take(mongo, ONE)?, Groups::read(&first)?);
-    // No key is used by both parts.
-    let part = percent.map_or_else(|| "three".to_owned(), |percent| format!("shares-{percent}"));
-    let one = wrk::spends(base, folder, key, wallets, 256, seconds, &format!("beside-{part}"))?.rate;
-    let owed = lag(&first)?;
-    wait_for_views(&first)?;
-    let spends = Groups::read(&first)?.since(&before).records;
-    let left = Room::take(mongo, ONE)?.told_since(&room, mongo, spends)?;
-    println!("\none process at 256 connections\n  {left}");
-    let servers = [first, serve(mongo, ONE)?, serve(mongo, ONE)?];
-    let _others = [cage(&servers[1])?, cage(&servers[2])?];
-    let before = Shown::read(mongo, &servers.each_ref())?;
-    let loads = std::thread::scope(|scope| {
-        let runs: Vec<_> = servers
-            .iter()
-            .enumerate()
-            .map(|(number, server)| {
-                let connections = if number == 0 { 86 } else { 85 };
-                let part = &part;
-                scope.spawn(move || {
-                    let run = format!("{part}-{number}");
-                    wrk::spends(
-                        server.base(),
-                        server.folder(),
-                        server.api_key(),
-                        wallets,
-                        connections,
-                        seconds,
-                        &run,
-                    )
-                })
-            })
-            .collect();
-        runs.into_iter().map(|run| run.join().expect("a load")).collect::<anyhow::Result<Vec<_>>>()
-    })?;
-    let shown = Shown::read(mongo, &servers.each_ref())?.since(&before);
-    let lags = servers.iter().map(lag).collect::<anyhow::Result<Vec<_>>>()?;
-    let together: f64 = loads.iter().map(|load| load.rate).sum();
-    if let Some(percent) = percent {
-        println!("\neach process has {percent} hundredths of a processor, then and now");
-    }
-    println!("\nthree processes on one book, 256 connections together");
-    for (number, load) in loads.iter().enumerate() {
-        println!("  process {number}: {:.0} spends/s, p99 {:.1} ms", load.rate, load.p99_ms);
-    }
-    println!(
-        "  together {together:.0} spends/s, {:.2} of one process just before ({one:.0}); {:.1} records/group, {:.0} slots taken by another, \
-         {:.3} round trips/spend",
-        together / one,
-        shown.groups.records / shown.groups.count.max(1.0),
-        shown.taken,
-        shown.trips / shown.groups.records.max(1.0),
-    );
-    println!("  views behind at the end: {owed:.0} records with one, {lags:.0?} with three");
-    println!("  {}", shown.told());
-    Ok(())
-}
-
-/// Waits until the views show everything.
-fn wait_for_views(server: &Server) -> anyhow::Result<()> {
-    let began = Instant::now();
-    while lag(server)? > 0.0 {
-        ensure!(began.elapsed() < Duration::from_secs(120), "the views do not come to the head");
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    Ok(())
-}
-
-/// What the processes have counted, and the server.
-struct Shown {
-    groups: Groups,
-    taken: f64,
-    trips: f64,
-    /// Commands by their name.
-    commands: BTreeMap<String, f64>,
-}
-
-impl Shown {
-    fn read(mongo: &Mongo, servers: &[&Server]) -> anyhow::Result<Self> {
-        let groups = Groups { count: 0.0, records: 0.0 };
-        let mut shown = Self { groups, taken: 0.0, trips: 0.0, commands: BTreeMap::new() };
-        for server in servers {
-            let groups = Groups::read(server)?;
-            shown.groups.count += groups.count;
-            shown.groups.records += groups.records;
-            shown.taken += metric(&metrics(server)?, "credit_ledger_slots_taken_total").unwrap_or(0.0);
-        }
-        let status = mongo.command(0, "admin", "serverStatus", &json!(1), &json!({}));
-        let status = status.map_err(|why| anyhow!(why))?;
-        // Every command that the server was sent, those of drivers that look after it included.
-        let number =
-            |value: &Value| count(u64::try_from(value.as_i64().unwrap_or_default()).unwrap_or_default());
-        shown.trips = number(&status["network"]["numRequests"]);
-        for (name, told) in status["metrics"]["commands"].as_object().into_iter().flatten() {
-            shown.commands.insert(name.clone(), number(&told["total"]));
-        }
-        Ok(shown)
-    }
-
-    fn since(self, before: &Self) -> Self {
-        Self {
-            groups: self.groups.since(&before.groups),
-            taken: self.taken - before.taken,
-            trips: self.trips - before.trips,
-            commands: self
-                .commands
-                .into_iter()
-                .map(|(name, total)| {
-                    let earlier = before.commands.get(&name).copied().unwrap_or(0.0);
-                    (name, total - earlier)
-                })
-                .collect(),
-        }
-    }
-
-    /// The commands of the server, for each accepted spend.
-    fn told(&self) -> String {
-        let told = self.commands.iter().filter_map(|(name, total)| {
-            let each = total / self.groups.records.max(1.0);
-            (each >= 0.005).then(|| format!("{name} {each:.3}"))
-        });
-        format!("commands/spend: {}", told.collect::<Vec<_>>().join(", "))
-    }
 }
 
 /// The ledger without HTTP.

@@ -1,0 +1,167 @@
+//! Three processes on one database beside one of them, at as many connections: all three on one book, and each with a book
+//! of its own, as a balancer that goes by the caller's key gives them calls.
+//!
+//! The one is measured before and after the three, for a larger database is slower.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{anyhow, ensure};
+use credit_infra::testkit::mongod::Mongo;
+use credit_tests::contract::{ALL_SCOPES, other_app_key};
+use credit_tests::server::Server;
+
+use crate::cage::Cage;
+use crate::http::{Groups, lag, prepare};
+use crate::mongo::{ONE, serve, setting};
+use crate::room::Room;
+use crate::shown::Shown;
+use crate::wrk::{self, Load};
+
+/// How long each way is gone before it is measured.
+const WARM_SECONDS: u32 = 2;
+
+/// An application that spends.
+struct Tenant {
+    key: String,
+    wallets: Vec<String>,
+}
+
+impl Tenant {
+    fn make(server: &Server, wallets: usize) -> Self {
+        let key = other_app_key(&server.admin(), &ALL_SCOPES);
+        Self { wallets: prepare(&server.nobody().with_key(&key), wallets), key }
+    }
+}
+
+/// What is measured, one way after the other.
+struct Bench<'a> {
+    mongo: &'a Mongo,
+    connections: u32,
+    seconds: u32,
+    /// No key is used by two runs.
+    part: String,
+}
+
+/// Measures; each process with that share of a processor, if one is given.
+pub(crate) fn measure(
+    mongo: &Mongo,
+    first: Server,
+    wallets: Vec<String>,
+    seconds: u32,
+    percent: Option<u32>,
+) -> anyhow::Result<()> {
+    let connections = setting("BENCH_CONNECTIONS", 256)?;
+    let part = percent.map_or_else(|| "three".to_owned(), |percent| format!("shares-{percent}"));
+    let bench = Bench { mongo, connections, seconds, part };
+    let count = wallets.len();
+    let shop = Tenant { key: first.api_key().to_owned(), wallets };
+    let others = [Tenant::make(&first, count), Tenant::make(&first, count)];
+    let cage = |server: &Server| percent.map(|percent| Cage::around(server.pid(), percent)).transpose();
+    let _cage = cage(&first)?;
+    if let Some(percent) = percent {
+        println!("\neach process has {percent} hundredths of a processor");
+    }
+
+    wait_for_views(&first)?;
+    let (room, spent) = (Room::take(mongo, ONE)?, Groups::read(&first)?);
+    println!("\none process on one book, {connections} connections");
+    let before = bench.run("before", &[(&first, &shop)])?;
+    let spends = Groups::read(&first)?.since(&spent).records;
+    println!("  {}", Room::take(mongo, ONE)?.told_since(&room, mongo, spends)?);
+
+    println!("\none process on three books, {connections} connections together");
+    let all_before =
+        bench.run("all-before", &[(&first, &shop), (&first, &others[0]), (&first, &others[1])])?;
+
+    let mut servers = [first, serve(mongo, ONE)?, serve(mongo, ONE)?];
+    let _cages = [cage(&servers[1])?, cage(&servers[2])?];
+    let [a, b, c] = &servers;
+    println!("\nthree processes on one book, {connections} connections together");
+    let shared = bench.run("shared", &[(a, &shop), (b, &shop), (c, &shop)])?;
+    println!("\nthree processes, a book for each, {connections} connections together");
+    let each = bench.run("each", &[(a, &shop), (b, &others[0]), (c, &others[1])])?;
+    for other in &mut servers[1..] {
+        ensure!(other.terminate()? == Some(0), "a process did not end well:\n{}", other.log());
+    }
+
+    let [first, ..] = &servers;
+    println!("\none process on three books again");
+    let all_after = bench.run("all-after", &[(first, &shop), (first, &others[0]), (first, &others[1])])?;
+    println!("\none process on one book again");
+    let after = bench.run("after", &[(first, &shop)])?;
+
+    let (one, all) = (f64::midpoint(before, after), f64::midpoint(all_before, all_after));
+    println!("\nthree processes on one book: {:.2} of one ({one:.0}, before and after)", shared / one);
+    println!("three processes, a book for each: {:.2} of one on all three ({all:.0})", each / all);
+    Ok(())
+}
+
+impl Bench<'_> {
+    /// Spends of each application at its process, all at once. Answers spends a second, all together.
+    fn run(&self, way: &str, pairs: &[(&Server, &Tenant)]) -> anyhow::Result<f64> {
+        let mut servers: Vec<&Server> = pairs.iter().map(|(server, _)| *server).collect();
+        servers.dedup_by_key(|server| server.pid());
+        // What a process has not served yet it reads once.
+        self.load(&format!("{way}-first"), pairs, WARM_SECONDS)?;
+        // Nobody inherits what the views owe to the one before.
+        for server in &servers {
+            wait_for_views(server)?;
+        }
+        let before = Shown::read(self.mongo, &servers)?;
+        let loads = self.load(way, pairs, self.seconds)?;
+        let shown = Shown::read(self.mongo, &servers)?.since(&before);
+        let lags = servers.iter().map(|server| lag(server)).collect::<anyhow::Result<Vec<_>>>()?;
+        let together: f64 = loads.iter().map(|load| load.rate).sum();
+        let rates: Vec<String> = loads.iter().map(|load| format!("{:.0}", load.rate)).collect();
+        let p50: Vec<String> = loads.iter().map(|load| format!("{:.1}", load.p50_ms)).collect();
+        let p99: Vec<String> = loads.iter().map(|load| format!("{:.1}", load.p99_ms)).collect();
+        println!(
+            "  {together:.0} spends/s ({}), p50 {} ms, p99 {} ms; {:.1} records/group, {:.0} slots taken by another, \
+             {:.3} round trips/spend",
+            rates.join(" + "),
+            p50.join(", "),
+            p99.join(", "),
+            shown.groups.records / shown.groups.count.max(1.0),
+            shown.taken,
+            shown.trips / shown.groups.records.max(1.0),
+        );
+        println!("  views behind at the end: {lags:.0?} records; {}", shown.told());
+        Ok(together)
+    }
+
+    fn load(&self, way: &str, pairs: &[(&Server, &Tenant)], seconds: u32) -> anyhow::Result<Vec<Load>> {
+        let sharers = u32::try_from(pairs.len())?;
+        std::thread::scope(|scope| {
+            let runs: Vec<_> = (0..sharers)
+                .zip(pairs)
+                .map(|(number, (server, tenant))| {
+                    let connections = (self.connections + sharers - 1 - number) / sharers;
+                    let run = format!("{}-{way}-{number}", self.part);
+                    scope.spawn(move || {
+                        let folder = tempfile::tempdir()?;
+                        wrk::spends(
+                            server.base(),
+                            folder.path(),
+                            &tenant.key,
+                            &tenant.wallets,
+                            connections,
+                            seconds,
+                            &run,
+                        )
+                    })
+                })
+                .collect();
+            runs.into_iter().map(|run| run.join().map_err(|_| anyhow!("a load broke off"))?).collect()
+        })
+    }
+}
+
+/// Waits until the views show everything.
+fn wait_for_views(server: &Server) -> anyhow::Result<()> {
+    let began = Instant::now();
+    while lag(server)? > 0.0 {
+        ensure!(began.elapsed() < Duration::from_secs(120), "the views do not come to the head");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
+}
