@@ -51,6 +51,7 @@ pub(crate) fn measure(
     percent: Option<u32>,
 ) -> anyhow::Result<()> {
     let connections = setting("BENCH_CONNECTIONS", 256)?;
+    ensure!(connections >= 3, "BENCH_CONNECTIONS is {connections}: three processes need one each");
     let part = percent.map_or_else(|| "three".to_owned(), |percent| format!("shares-{percent}"));
     let bench = Bench { mongo, connections, seconds, part };
     let count = wallets.len();
