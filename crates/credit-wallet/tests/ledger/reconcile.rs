@@ -322,3 +322,23 @@ async fn wherever_a_mending_ends_half_way_the_wallet_is_shown_as_it_was_or_as_fr
     }
     assert!(stopped > 5, "{stopped}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_another_process_appends_meanwhile_has_not_drifted() {
+    let (journal, documents) = (Arc::new(MemoryJournal::shared()), Arc::new(MemoryDocuments::new()));
+    let house = House::over(journal.clone(), documents.clone());
+    // Writes its views when somebody waits for them, and by itself only once.
+    let mut slow = House::over(journal, documents);
+    slow.settings.view_pause = std::time::Duration::from_secs(600);
+    let (here, there) = (house.book().await, slow.book().await);
+    let wallet = wallet_with(&there, 1, 100).await;
+    there.flush().await.expect("shown");
+    here.refresh().await.expect("it catches up");
+    there.submit(ask(Give::new(wallet, 5))).await.expect("credits come in");
+
+    let found = here.reconcile(Some("groups/1"), 100, &TestRun::default()).await.expect("it ends");
+
+    assert_eq!(found.rewritten, Vec::<u64>::new());
+    assert!(found.drifted.is_empty() && found.broken.is_empty(), "{:?} {:?}", found.drifted, found.broken);
+    house.verify(&here).await;
+}

@@ -15,7 +15,7 @@ impl Book {
     pub(super) async fn differs(&self, id: WalletId) -> Result<bool, Trouble> {
         for _ in 0..TRIES {
             let Some(shown) = self.shown_wallet(id).await? else {
-                self.flush().await?;
+                self.show_all().await?;
                 return Ok(self.shown_wallet(id).await?.is_none());
             };
             let played = self.play(id, shown.version).await?;
@@ -25,7 +25,7 @@ impl Book {
                 return Ok(false);
             }
             if still == Some(shown.version) {
-                self.flush().await?;
+                self.show_all().await?;
                 let caught_up = self.shown_wallet(id).await?.map(|document| document.version);
                 if caught_up == still {
                     return Ok(true);

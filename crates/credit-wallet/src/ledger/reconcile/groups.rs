@@ -121,7 +121,7 @@ impl Book {
             return Ok(false);
         }
         // Younger than the flush, unless they are still missing after another one.
-        self.flush().await?;
+        self.show_all().await?;
         let wrong = self.wrong_rows(group).await?;
         if wrong.is_empty() {
             return Ok(false);

@@ -26,7 +26,7 @@ impl Book {
     pub(super) async fn mend(self: &Arc<Self>, id: WalletId, run: &dyn JobRun) -> Result<(), Trouble> {
         tracing::error!(book = %self.id, wallet = %id, "what is kept of a wallet is not what the journal says; it is frozen and written anew");
         for _ in 0..TRIES {
-            self.flush().await?;
+            self.show_all().await?;
             let until = *self.shown.borrow();
             let searched = match self.search(id, until, run).await {
                 Err(Trouble::Broken(why)) => return Err(self.give_up(id, run, why).await),

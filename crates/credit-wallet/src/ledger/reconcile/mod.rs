@@ -103,12 +103,19 @@ impl Book {
         limit: usize,
         run: &dyn JobRun,
     ) -> Result<Reconciled, JobError> {
-        self.flush().await?;
+        self.show_all().await?;
         if let Some(from) = cursor.and_then(|cursor| cursor.strip_prefix("groups/")) {
             return self.reconcile_groups(from.parse().unwrap_or(1), limit, run).await;
         }
         let after = cursor.and_then(|cursor| cursor.strip_prefix("wallets/"));
         self.reconcile_wallets(after, limit, run).await
+    }
+
+    /// Waits until the views show everything, also what other processes have just appended: a flush alone is for what is
+    /// known here.
+    async fn show_all(&self) -> Result<(), Problem> {
+        self.refresh().await?;
+        self.flush().await
     }
 
     async fn reconcile_wallets(
