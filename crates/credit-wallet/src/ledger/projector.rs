@@ -18,6 +18,11 @@ use crate::domain::Wallet;
 
 /// The most rows in one batch; a backlog goes in several.
 const BATCH_ROWS: usize = 50_000;
+/// Of so many records a process in which somebody waits writes the rows, although it is another's turn. More would take
+/// it as long as the other needs, and both of them longer.
+const OUT_OF_TURN: usize = 2_000;
+/// How often it looks whether the other has written them.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Writes the views of one book. Several on one book are harmless: newer rows win.
 pub(crate) struct Projector {
@@ -31,8 +36,10 @@ enum Round {
     Nothing,
     /// Something was written.
     Wrote,
-    /// Another process writes what is not shown.
+    /// Another process writes what is not shown, and nobody waits for it here.
     Left,
+    /// Another process writes what is not shown, and somebody waits for it.
+    Awaited,
 }
 
 impl Projector {
@@ -48,6 +55,10 @@ impl Projector {
             let done = *closing.borrow_and_update();
             match self.round(done).await {
                 Ok(Round::Wrote | Round::Left) => {}
+                Ok(Round::Awaited) => {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                    continue;
+                }
                 Ok(Round::Nothing) if done => return,
                 Ok(Round::Nothing) => {
                     tokio::select! {
@@ -79,6 +90,7 @@ impl Projector {
         let is_mine = !self.book.is_shown() && self.is_my_turn(done).await?;
         let round = match (is_mine, self.book.is_shown()) {
             (true, _) if self.write_once().await? => Round::Wrote,
+            (false, false) if self.book.is_awaited() => Round::Awaited,
             (false, false) => Round::Left,
             _ => Round::Nothing,
         };
@@ -89,17 +101,16 @@ impl Projector {
         Ok(round)
     }
 
-    /// Whether this process writes what is not shown: because it is the one that does, or because somebody waits here.
+    /// Whether this process writes what is not shown: because it is the one that does, or because somebody waits here and
+    /// it is not much.
     async fn is_my_turn(&mut self, done: bool) -> Result<bool, CommitError> {
         if !self.book.parts.journal.is_shared() {
             return Ok(true);
         }
-        if self.turns.look(&self.book).await? {
-            self.turns.beat(&self.book).await?;
+        if self.turns.take(&self.book).await? {
             return Ok(true);
         }
-        let shown = self.book.state.read().shown;
-        Ok(done || self.book.wanted.load(Ordering::Relaxed) > shown)
+        Ok(done || (self.book.is_awaited() && self.book.lag() <= OUT_OF_TURN))
     }
 
     /// Makes the filters over generations of claims that have become complete.
@@ -214,6 +225,11 @@ impl Book {
     fn is_shown(&self) -> bool {
         let state = self.state.read();
         state.shown >= state.head
+    }
+
+    /// Whether somebody waits for what the views do not show.
+    fn is_awaited(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed) > self.state.read().shown
     }
 
     /// Whether the views lag behind so far that new commands have to wait.

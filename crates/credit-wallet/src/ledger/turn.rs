@@ -34,8 +34,18 @@ impl Turns {
         Self { me: me.max(1), seen: Beat::default(), seen_at: None }
     }
 
-    /// Takes for shown what others have written, and answers whether it is this process's turn to write the rest.
-    pub(crate) async fn look(&mut self, book: &Book) -> Result<bool, StoreError> {
+    /// Takes for shown what others have written, and answers whether it is this process's turn to write the rest. Of
+    /// several that take over in the same moment one does.
+    pub(crate) async fn take(&mut self, book: &Book) -> Result<bool, CommitError> {
+        if !self.look(book).await? {
+            return Ok(false);
+        }
+        let had_it = self.seen.owner == self.me;
+        self.beat(book).await?;
+        Ok(had_it || self.look(book).await?)
+    }
+
+    async fn look(&mut self, book: &Book) -> Result<bool, StoreError> {
         let ids = [views::BOOK.to_owned(), views::PROJECTOR.to_owned()];
         let found = book.parts.documents.get_many(book.id, &views::BOOKS, &ids).await?;
         let [watermark, beat] = <[_; 2]>::try_from(found)
@@ -57,7 +67,7 @@ impl Turns {
     }
 
     /// Shows that this process writes, if it has not for a while.
-    pub(crate) async fn beat(&mut self, book: &Book) -> Result<(), CommitError> {
+    async fn beat(&mut self, book: &Book) -> Result<(), CommitError> {
         let is_fresh = self.seen_at.is_some_and(|at| at.elapsed() < BEAT_EVERY);
         if self.seen.owner == self.me && is_fresh {
             return Ok(());
@@ -84,6 +94,7 @@ impl Turns {
     }
 
     async fn put(&mut self, book: &Book, owner: u128) -> Result<(), CommitError> {
+        // Of two that are put at the same count, the first one stays.
         let beat = Beat { owner, count: self.seen.count + 1 };
         book.parts.documents.commit(book.id, Batch::of(views::beat_write(&beat))).await?;
         (self.seen, self.seen_at) = (beat, Some(Instant::now()));
