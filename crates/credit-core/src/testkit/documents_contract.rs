@@ -47,6 +47,7 @@ macro_rules! documents_contract_tests {
                 of_many_that_replace_one_version_exactly_one_does,
                 an_empty_batch_is_committed,
                 a_large_batch_is_kept_whole,
+                a_large_batch_leaves_each_view_as_its_newest_put,
                 applications_with_documents_are_listed_in_order,
             ]
         );
@@ -490,6 +491,34 @@ pub async fn a_large_batch_is_kept_whole(store: Arc<dyn Documents>) {
     let all = Query::new(&VIEWS, Some("by_number"), Key::empty(), 5000);
     let expected: Vec<_> = (0..3000).map(|number| format!("v{number:05}")).collect();
     assert_eq!(ids(&*store, all).await, expected);
+}
+
+pub async fn a_large_batch_leaves_each_view_as_its_newest_put(store: Arc<dyn Documents>) {
+    const COUNT: u64 = 600;
+    let id = |number: u64| format!("v{number:05}");
+    let known = (0..COUNT).map(|number| put(&id(number), 7, "first", number));
+    done(&*store, joined(known)).await;
+    // Older, the same, newer and new ones, and most of them there already: more than once, since a store may go by habit.
+    for (round, sequence) in [(1, 8), (2, 9)] {
+        let text = format!("round {round}");
+        let batch = (0..COUNT + 50).map(|number| {
+            let of = match number % 3 {
+                _ if number >= COUNT => sequence,
+                0 => 6,
+                1 => 7,
+                _ => sequence,
+            };
+            put(&id(number), of, &text, number)
+        });
+        done(&*store, joined(batch)).await;
+        let wanted: Vec<String> = (0..COUNT + 50).map(id).collect();
+        let found = store.get_many(APP, &VIEWS, &wanted).await.expect("readable");
+        for (number, found) in (0..).zip(found) {
+            let is_newer = number >= COUNT || number % 3 == 2;
+            let (version, text) = if is_newer { (sequence, text.as_str()) } else { (7, "first") };
+            assert_eq!(found, Some(document(&id(number), version, text)), "round {round}");
+        }
+    }
 }
 
 pub async fn applications_with_documents_are_listed_in_order(store: Arc<dyn Documents>) {

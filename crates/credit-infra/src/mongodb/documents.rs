@@ -11,7 +11,7 @@ use credit_core::{AppId, IdSource};
 use mongodb::bson::{Bson, RawDocumentBuf, doc};
 
 use super::error::Failed;
-use super::kept::{decode, place};
+use super::kept::decode;
 use super::layout::{text, uuid};
 use super::link::Link;
 use super::puts::Habits;
@@ -52,7 +52,8 @@ impl MongoDocuments {
         collection: &'static Collection,
         id: &str,
     ) -> Result<Option<RawDocumentBuf>, StoreError> {
-        let (link, name, place) = (self.link.clone(), documents_name(collection), place(app, collection, id));
+        let (link, name, place) =
+            (self.link.clone(), documents_name(collection), self.link.place(app, collection, id));
         let call = async move {
             let mut session = link.session().await?;
             let found = link.collection(&name).find_one(place).session(&mut session).await?;
@@ -72,7 +73,7 @@ impl MongoDocuments {
         let places: Vec<Bson> =
             ids.iter().map(|id| doc! {"a": app.clone(), "i": text(id.as_bytes())}.into()).collect();
         let mut filter = doc! {"_id": {"$in": places}};
-        if !collection.indexes.is_empty() {
+        if self.link.is_sharded && !collection.indexes.is_empty() {
             filter.insert("a", app);
         }
         let (link, name) = (self.link.clone(), documents_name(collection));

@@ -14,6 +14,7 @@ use mongodb::bson::{
 };
 
 use super::layout::{binary, bytes, damaged, integer, read_app, text, uuid};
+use super::link::Link;
 
 /// The id of a document.
 pub(super) fn raw_id(app: AppId, id: &str) -> RawDocumentBuf {
@@ -25,21 +26,35 @@ pub(super) fn document_id(app: AppId, id: &str) -> Document {
     doc! {"a": uuid(app.as_u128()), "i": text(id.as_bytes())}
 }
 
-/// Finds one document, by what its collection is sharded by.
-pub(super) fn place(app: AppId, collection: &Collection, of: &str) -> Document {
-    let mut filter = doc! {"_id": document_id(app, of)};
-    if !collection.indexes.is_empty() {
-        filter.insert("a", uuid(app.as_u128()));
+impl Link {
+    /// Finds one document: by its id alone, for which the server needs no plan, and in a sharded cluster also by what its
+    /// collection is sharded by.
+    pub(super) fn place(&self, app: AppId, collection: &Collection, of: &str) -> Document {
+        let mut filter = doc! {"_id": document_id(app, of)};
+        if self.is_sharded && !collection.indexes.is_empty() {
+            filter.insert("a", uuid(app.as_u128()));
+        }
+        filter
     }
-    filter
+
+    /// The same at one version.
+    pub(super) fn place_at(&self, app: AppId, collection: &Collection, of: &str, version: u64) -> Document {
+        let mut filter = self.place(app, collection, of);
+        // A version beyond what the database counts is nobody's.
+        filter.insert("v", i64::try_from(version).unwrap_or(-1));
+        filter
+    }
 }
 
-/// The same at one version.
-pub(super) fn place_at(app: AppId, collection: &Collection, of: &str, version: u64) -> Document {
-    let mut filter = place(app, collection, of);
-    // A version beyond what the database counts is nobody's.
-    filter.insert("v", i64::try_from(version).unwrap_or(-1));
-    filter
+/// The stage of an update that keeps the newer of a view and what is there, also where nothing is. It looks at the
+/// version itself, so that the statement finds the document by its id alone: what is newer is then found and stays,
+/// where a statement that did not find it would try to make it in vain.
+pub(super) fn keep_newer(view: &RawDocument, sequence: u64) -> RawDocumentBuf {
+    rawdoc! {"$replaceWith": {"$cond": [
+        {"$lt": ["$v", integer(sequence)]},
+        {"$literal": view.to_owned()},
+        "$$ROOT",
+    ]}}
 }
 
 /// A document to be written. `nonce` tells ours from another's where the outcome of a write was unknown.
@@ -126,4 +141,39 @@ pub(super) fn decode_app(document: &RawDocument) -> Result<AppId, StoreError> {
 /// Whether it was written by the commit with this nonce.
 pub(super) fn is_of(document: &RawDocument, nonce: u128) -> bool {
     document.get_binary("n").is_ok_and(|found| found.bytes == nonce.to_be_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use credit_core::ports::documents::Index;
+    use mongodb::Client;
+
+    use super::super::gate::Server;
+    use super::*;
+
+    static WITH_LOOKUPS: Collection =
+        Collection { name: "people", indexes: &[Index { name: "email", unique: true }] };
+    static WITHOUT: Collection = Collection { name: "plain", indexes: &[] };
+
+    #[tokio::test]
+    async fn a_place_names_what_a_cluster_shards_by_and_to_a_replica_set_the_id_alone() {
+        let client = Client::with_uri_str("mongodb://127.0.0.1:1").await.expect("it does not connect yet");
+        let link = Link::new(client, "test", Duration::from_secs(1));
+        let app = AppId::from_u128(7);
+        let id = doc! {"_id": document_id(app, "x")};
+        for collection in [&WITH_LOOKUPS, &WITHOUT] {
+            assert_eq!(link.place(app, collection, "x"), id);
+        }
+        let cluster = link.to(&Server { version: "7.0.0".to_owned(), is_sharded: true, set: None });
+        assert_eq!(
+            cluster.place(app, &WITH_LOOKUPS, "x"),
+            doc! {"_id": document_id(app, "x"), "a": uuid(7)},
+            "as docs/scaling.md shards it"
+        );
+        assert_eq!(cluster.place(app, &WITHOUT, "x"), id);
+        let at = cluster.place_at(app, &WITH_LOOKUPS, "x", 3);
+        assert_eq!(at.get_i64("v").ok(), Some(3));
+    }
 }

@@ -14,6 +14,7 @@ use mongodb::{Client, ClientSession, Collection, Database};
 use tokio::runtime::Handle;
 
 use super::error::Failed;
+use super::gate::Server;
 
 /// A connected database.
 #[derive(Clone)]
@@ -22,6 +23,8 @@ pub(super) struct Link {
     pub(super) database: Database,
     /// How long a call may take in all.
     pub(super) deadline: Duration,
+    /// Whether this is a sharded cluster, which sends a statement to the right shard by what it names.
+    pub(super) is_sharded: bool,
     /// Where every call runs: connections belong to the runtime that opened them.
     runtime: Handle,
     seen: Arc<AtomicU64>,
@@ -31,13 +34,20 @@ impl Link {
     /// On the runtime that this is called on, which must live as long as the store.
     pub(super) fn new(client: Client, database: &str, deadline: Duration) -> Self {
         let database = client.database(database);
-        Self { client, database, deadline, runtime: Handle::current(), seen: Arc::default() }
+        let (runtime, seen) = (Handle::current(), Arc::default());
+        Self { client, database, deadline, is_sharded: false, runtime, seen }
     }
 
     /// Never reads behind what another link to the same store has seen, nor that one behind this.
     #[must_use]
     pub(super) fn after(self, other: &Self) -> Self {
         Self { seen: other.seen.clone(), ..self }
+    }
+
+    /// The same to a sharded cluster, or to a replica set.
+    #[must_use]
+    pub(super) fn to(self, server: &Server) -> Self {
+        Self { is_sharded: server.is_sharded, ..self }
     }
 
     /// A collection that is written by a majority, journalled, and read from the primary as a majority has it.

@@ -146,7 +146,8 @@ impl MongoStore {
     }
 
     async fn over(link: Link, options: MongoOptions) -> Result<Self, ConnectError> {
-        gate::check(&link, &options).await?;
+        let server = gate::check(&link, &options).await?;
+        let link = link.to(&server);
         // Before anything is touched: is it ours, and of a format that we know?
         identity::found(&link, &options).await?;
         for shape in [Shape::store(), Shape::journal(), Shape::parts()] {

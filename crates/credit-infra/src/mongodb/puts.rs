@@ -2,8 +2,8 @@
 //!
 //! `insert` and `update` as commands, which the driver does not repeat by itself; a view is the same however often it is
 //! put, so that we do. A view that is mostly new is inserted, and only what is there already is updated; collections
-//! whose views mostly change are updated at once: an older one is replaced, and where none is found, one is made. What is
-//! kept at the same sequence or a newer one is not found and cannot be made, and so it stays.
+//! whose views mostly change are updated at once, which makes what is not there. What is kept at the same sequence or a
+//! newer one stays.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use credit_core::AppId;
 use credit_core::ports::StoreError;
-use credit_core::ports::documents::{Collection, IndexKeys, Write};
+use credit_core::ports::documents::{Collection, Write};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use mongodb::bson::{Bson, Document, RawArrayBuf, RawDocumentBuf, cstr, rawdoc};
+use mongodb::bson::{Bson, Document, RawArrayBuf, RawDocumentBuf, rawdoc};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::documents::MongoDocuments;
 use super::error::DUPLICATE_KEY;
-use super::kept::{encode, raw_id};
-use super::layout::{integer, millis, uuid};
+use super::kept;
+use super::layout::{damaged, millis};
 use super::pause::Backoff;
 use super::schema::documents_name;
 
@@ -43,20 +43,14 @@ impl Habits {
 
 /// One view, ready to be written.
 struct View {
-    /// Finds it where an older one is kept.
-    older: RawDocumentBuf,
+    id: String,
+    sequence: u64,
     document: RawDocumentBuf,
-}
-
-impl View {
-    /// The statement that puts it in the place of an older one; or also where there is none.
-    fn statement(&self, upsert: bool) -> RawDocumentBuf {
-        rawdoc! {"q": self.older.clone(), "u": self.document.clone(), "upsert": upsert}
-    }
 }
 
 /// Views of one collection for one command.
 struct Bulk {
+    app: AppId,
     collection: &'static Collection,
     views: Vec<View>,
 }
@@ -82,83 +76,70 @@ impl MongoDocuments {
         Ok(())
     }
 
-    async fn put_bulk(&self, Bulk { collection, views }: Bulk) -> Result<(), StoreError> {
-        let mostly_new = self.habits.of(collection);
-        let all: Vec<usize> = (0..views.len()).collect();
+    async fn put_bulk(&self, bulk: Bulk) -> Result<(), StoreError> {
+        let mostly_new = self.habits.of(bulk.collection);
+        let all: Vec<usize> = (0..bulk.views.len()).collect();
         if mostly_new.load(Ordering::Relaxed) {
-            let there = self.insert(collection, &views).await?;
+            let there = self.insert(&bulk).await?;
             mostly_new.store(there.len() * 2 <= all.len(), Ordering::Relaxed);
             if !there.is_empty() {
-                self.update(collection, &views, there).await?;
+                self.update(&bulk, there).await?;
             }
         } else {
-            let fresh = self.update(collection, &views, all).await?;
-            mostly_new.store(fresh * 2 > views.len(), Ordering::Relaxed);
+            let fresh = self.update(&bulk, all).await?;
+            mostly_new.store(fresh * 2 > bulk.views.len(), Ordering::Relaxed);
         }
         Ok(())
     }
 
     /// Inserts. Answers which were there already.
-    async fn insert(
-        &self,
-        collection: &'static Collection,
-        views: &[View],
-    ) -> Result<Vec<usize>, StoreError> {
+    async fn insert(&self, bulk: &Bulk) -> Result<Vec<usize>, StoreError> {
         let mut documents = RawArrayBuf::new();
-        for view in views {
+        for view in &bulk.views {
             documents.push(view.document.clone());
         }
         let command = rawdoc! {
-            "insert": documents_name(collection),
+            "insert": documents_name(bulk.collection),
             "documents": documents,
             "ordered": false,
             "writeConcern": self.concern(),
         };
-        let reply = self.bulk(command).await?;
+        let reply = self.run(command).await?;
         Ok(reply.duplicates)
     }
 
-    /// Updates or makes the views of these indexes. Answers how many were made.
-    async fn update(
-        &self,
-        collection: &'static Collection,
-        views: &[View],
-        wanted: Vec<usize>,
-    ) -> Result<usize, StoreError> {
-        let reply = self.replace(collection, views, &wanted, true).await?;
-        // What could not be made is there: the same or a newer one, which stays, or one that another made in the same
-        // moment, which may be older.
+    /// Puts the views of these indexes in the place of older ones, or where there are none. Answers how many were made.
+    async fn update(&self, bulk: &Bulk, wanted: Vec<usize>) -> Result<usize, StoreError> {
+        let reply = self.keep_newer(bulk, &wanted).await?;
+        // What could not be made another has made in the same moment, and it may be older.
         let there: Vec<usize> =
             reply.duplicates.into_iter().filter_map(|index| wanted.get(index).copied()).collect();
         if !there.is_empty() {
-            let again = self.replace(collection, views, &there, false).await?;
+            let again = self.keep_newer(bulk, &there).await?;
             if !again.duplicates.is_empty() {
-                let why = format!("{}: a key of a view is another one's", collection.name);
+                let why = format!("{}: a key of a view is another one's", bulk.collection.name);
                 return Err(StoreError::OutcomeUnknown(why));
             }
         }
         Ok(reply.made)
     }
 
-    /// Replaces older ones.
-    async fn replace(
-        &self,
-        collection: &'static Collection,
-        views: &[View],
-        wanted: &[usize],
-        upsert: bool,
-    ) -> Result<Reply, StoreError> {
+    async fn keep_newer(&self, bulk: &Bulk, wanted: &[usize]) -> Result<Reply, StoreError> {
         let mut updates = RawArrayBuf::new();
-        for view in wanted.iter().filter_map(|index| views.get(*index)) {
-            updates.push(view.statement(upsert));
+        for view in wanted.iter().filter_map(|index| bulk.views.get(*index)) {
+            let mut stages = RawArrayBuf::new();
+            stages.push(kept::keep_newer(&view.document, view.sequence));
+            let place = self.link.place(bulk.app, bulk.collection, &view.id);
+            let place = RawDocumentBuf::try_from(&place).map_err(|error| damaged(&error))?;
+            updates.push(rawdoc! {"q": place, "u": stages, "upsert": true});
         }
         let command = rawdoc! {
-            "update": documents_name(collection),
+            "update": documents_name(bulk.collection),
             "updates": updates,
             "ordered": false,
             "writeConcern": self.concern(),
         };
-        self.bulk(command).await
+        self.run(command).await
     }
 
     fn concern(&self) -> RawDocumentBuf {
@@ -166,7 +147,7 @@ impl MongoDocuments {
     }
 
     /// Runs a bulk until it is answered. Passing faults are met by the same command again.
-    async fn bulk(&self, command: RawDocumentBuf) -> Result<Reply, StoreError> {
+    async fn run(&self, command: RawDocumentBuf) -> Result<Reply, StoreError> {
         let mut backoff = Backoff::until(Instant::now() + self.link.deadline);
         let mut doubt: Option<String> = None;
         loop {
@@ -275,35 +256,32 @@ impl Puts {
         let mut by_collection: Vec<(&'static Collection, Vec<View>, usize)> = Vec::new();
         let mut bulks = Vec::new();
         for put in self.puts.into_iter().flatten() {
-            let Some(view) = View::of(app, &put) else { continue };
+            let put_into = put.collection;
+            let Some(view) = View::of(app, put) else { continue };
             let size = view.document.as_bytes().len();
-            let at = by_collection.iter().position(|(collection, ..)| collection.name == put.collection.name);
+            let at = by_collection.iter().position(|(collection, ..)| collection.name == put_into.name);
             let at = at.unwrap_or_else(|| {
-                by_collection.push((put.collection, Vec::new(), 0));
+                by_collection.push((put_into, Vec::new(), 0));
                 by_collection.len() - 1
             });
             let (collection, views, bytes) = &mut by_collection[at];
             if views.len() >= STATEMENTS || (*bytes + size > BYTES && !views.is_empty()) {
-                bulks.push(Bulk { collection, views: std::mem::take(views) });
+                bulks.push(Bulk { app, collection, views: std::mem::take(views) });
                 *bytes = 0;
             }
             *bytes += size;
             views.push(view);
         }
         let rest = by_collection.into_iter().filter(|(_, views, _)| !views.is_empty());
-        bulks.extend(rest.map(|(collection, views, _)| Bulk { collection, views }));
+        bulks.extend(rest.map(|(collection, views, _)| Bulk { app, collection, views }));
         bulks
     }
 }
 
 impl View {
-    fn of(app: AppId, put: &Put) -> Option<Self> {
-        let Write::Put { collection, id, sequence, body, keys } = &put.write else { return None };
-        let keys: &IndexKeys = keys;
-        let mut older = rawdoc! {"_id": raw_id(app, id), "v": {"$lt": integer(*sequence)}};
-        if !collection.indexes.is_empty() {
-            older.append(cstr!("a"), uuid(app.as_u128()));
-        }
-        Some(Self { older, document: encode(app, collection, (id, *sequence, body), keys, None) })
+    fn of(app: AppId, put: Put) -> Option<Self> {
+        let Write::Put { collection, id, sequence, body, keys } = put.write else { return None };
+        let document = kept::encode(app, collection, (&id, sequence, &body), &keys, None);
+        Some(Self { id, sequence, document })
     }
 }

@@ -73,7 +73,7 @@ impl MongoDocuments {
             "$gte": {"a": app.clone(), "i": text(&range.from)},
             "$lt": {"a": app.clone(), "i": end},
         }};
-        if !query.collection.indexes.is_empty() {
+        if self.link.is_sharded && !query.collection.indexes.is_empty() {
             filter.insert("a", app);
         }
         let (link, name) = (self.link.clone(), documents_name(query.collection));

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::documents::MongoDocuments;
 use super::error::{Failed, is_duplicate};
-use super::kept::{decode, encode, is_of, place_at};
+use super::kept::{decode, encode, is_of};
 use super::pause::Backoff;
 use super::refusal::{index_of, place_of, version};
 use super::schema::documents_name;
@@ -66,7 +66,7 @@ impl MongoDocuments {
                 self.link.call(call).await
             }
             Write::Replace { collection, id, version, body, keys } => {
-                let filter = place_at(app, collection, id, *version);
+                let filter = self.link.place_at(app, collection, id, *version);
                 let next = version.saturating_add(1);
                 let document = encode(app, collection, (id, next, body), keys, Some(nonce));
                 let call = async move {
@@ -78,7 +78,7 @@ impl MongoDocuments {
                 self.link.call(call).await
             }
             Write::Delete { collection, id, version } => {
-                let filter = place_at(app, collection, id, *version);
+                let filter = self.link.place_at(app, collection, id, *version);
                 let call = async move {
                     let mut session = link.session().await?;
                     let deleted = documents.delete_one(filter).session(&mut session).await;

@@ -17,8 +17,7 @@ use tokio::time::Instant;
 
 use super::documents::MongoDocuments;
 use super::error::{Failed, code, is_duplicate, sentence};
-use super::kept::{encode, place, place_at};
-use super::layout::integer;
+use super::kept::{encode, keep_newer};
 use super::link::{Link, durable};
 use super::pause::Backoff;
 use super::refusal::{exists, index_of, place_of, version};
@@ -210,34 +209,35 @@ impl Transaction<'_> {
             Write::Replace { collection, id, version, body, keys } => {
                 let next = version.saturating_add(1);
                 let document = encode(app, collection, (id, next, body), keys, Some(self.nonce));
-                let filter = place_at(app, collection, id, *version);
+                let filter = self.link.place_at(app, collection, id, *version);
                 Ok(documents.replace_one(filter, document).session(session).await?.matched_count == 1)
             }
             Write::Require { collection, id, version: 0 } => {
                 // Put there and taken away: whoever puts one there meanwhile meets this transaction.
                 let document = encode(app, collection, (id, 0, b""), &Vec::new(), None);
                 documents.insert_one(document).session(&mut *session).await?;
-                documents.delete_one(place(app, collection, id)).session(session).await?;
+                documents.delete_one(self.link.place(app, collection, id)).session(session).await?;
                 Ok(true)
             }
             Write::Require { collection, id, version } => {
                 // A write, so that whoever changes it meanwhile meets this transaction.
-                let filter = place_at(app, collection, id, *version);
+                let filter = self.link.place_at(app, collection, id, *version);
                 let counted = doc! {"$inc": {"r": 1_i64}};
                 Ok(documents.update_one(filter, counted).session(session).await?.matched_count == 1)
             }
             Write::Put { collection, id, sequence, body, keys } => {
                 let document = encode(app, collection, (id, *sequence, body), keys, None);
-                let update: Vec<Document> = put_update(&document, *sequence);
+                // A statement that meets a key that is there would end the transaction.
+                let update = vec![Document::try_from(keep_newer(&document, *sequence))?];
                 documents
-                    .update_one(place(app, collection, id), update)
+                    .update_one(self.link.place(app, collection, id), update)
                     .upsert(true)
                     .session(session)
                     .await?;
                 Ok(true)
             }
             Write::Delete { collection, id, version } => {
-                let filter = place_at(app, collection, id, *version);
+                let filter = self.link.place_at(app, collection, id, *version);
                 Ok(documents.delete_one(filter).session(session).await?.deleted_count == 1)
             }
         }
@@ -261,7 +261,7 @@ impl Transaction<'_> {
         let writes = &self.writes[at..at + run];
         let statement = |write: &Write| match write {
             Write::Delete { collection, id, version } => {
-                Some(doc! {"q": place_at(self.app, collection, id, *version), "limit": 1})
+                Some(doc! {"q": self.link.place_at(self.app, collection, id, *version), "limit": 1})
             }
             _ => None,
         };
@@ -276,14 +276,3 @@ impl Transaction<'_> {
 
 /// The most statements in one command.
 const RUN: usize = 5_000;
-
-/// The update that keeps the newer one, also where nothing is kept yet: a statement that meets a key that is there would
-/// end the transaction.
-fn put_update(document: &RawDocumentBuf, sequence: u64) -> Vec<Document> {
-    let document = Document::try_from(document.as_ref()).expect("made by us");
-    vec![doc! {"$replaceWith": {"$cond": [
-        {"$lt": ["$v", integer(sequence)]},
-        {"$literal": document},
-        "$$ROOT",
-    ]}}]
-}

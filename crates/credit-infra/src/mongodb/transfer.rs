@@ -58,8 +58,10 @@ impl Transfer for MongoStore {
         collection: &'static Collection,
         documents: Vec<KeptDocument>,
     ) -> Result<(), StoreError> {
-        let writes: Vec<Document> =
-            documents.iter().map(|document| write(collection, document)).collect::<Result<_, _>>()?;
+        let writes: Vec<Document> = documents
+            .iter()
+            .map(|document| write(&self.link, collection, document))
+            .collect::<Result<_, _>>()?;
         if writes.is_empty() {
             return Ok(());
         }
@@ -123,11 +125,15 @@ pub(super) fn read(
 }
 
 /// One statement: the document as it is, in the place of what is there.
-fn write(collection: &'static Collection, document: &KeptDocument) -> Result<Document, StoreError> {
+fn write(
+    link: &Link,
+    collection: &'static Collection,
+    document: &KeptDocument,
+) -> Result<Document, StoreError> {
     let KeptDocument { app, id, version, body, keys } = document;
     let kept = kept::encode(*app, collection, (id, *version, body), keys, None);
     let kept = Document::try_from(&*kept).map_err(|error| damaged(&error))?;
-    Ok(doc! {"q": kept::place(*app, collection, id), "u": kept, "upsert": true})
+    Ok(doc! {"q": link.place(*app, collection, id), "u": kept, "upsert": true})
 }
 
 /// The keys as they were given: those of `k`, and those of `m`, where a look-up has several.
