@@ -31,6 +31,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
                 server.api_key(),
                 list,
                 connections,
+                wrk::THREADS,
                 SECONDS,
                 &run,
             )?;

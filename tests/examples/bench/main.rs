@@ -16,6 +16,7 @@ mod room;
 mod shown;
 mod soak;
 mod three;
+mod work;
 mod wrk;
 
 /// The allocator of the program, so that the ledger alone is measured with it too.

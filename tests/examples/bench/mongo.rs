@@ -25,6 +25,8 @@ use crate::http::{lag, prepare};
 use crate::shown::Shown;
 use crate::{ledger, three, wrk};
 
+/// Memory for the server's cache. The tests' smallest one would measure how often pages are written and read again.
+const CACHE_MIB: u32 = 4096;
 const RAW: &str = "raw";
 pub(crate) const ONE: &str = "one";
 const ALONE: &str = "alone";
@@ -40,7 +42,7 @@ const SECRETS: [(&str, &str); 4] = [
 pub(crate) fn run() -> anyhow::Result<()> {
     let seconds = setting("BENCH_SECONDS", 10)?;
     let count = usize::try_from(setting("BENCH_WALLETS", 1_000)?)?;
-    let mongo = Mongo::start(Options::one());
+    let mongo = Mongo::start(Options { cache_mib: CACHE_MIB, ..Options::one() });
     println!(
         "durable spends a second on MongoDB, {seconds} s each, server, load and mongod on the same machine"
     );
@@ -152,6 +154,7 @@ fn measure_http(
                 server.api_key(),
                 list,
                 connections,
+                wrk::THREADS,
                 seconds,
                 &run,
             )?;

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use credit_infra::testkit::mongod::Mongo;
 use credit_tests::server::Server;
 use serde_json::{Value, json};
 
 use crate::http::{Groups, metric, metrics};
 use crate::mongo::count;
+use crate::work;
 
 /// What the processes have counted, and the server.
 pub(crate) struct Shown {
@@ -19,17 +20,28 @@ pub(crate) struct Shown {
     pub(crate) trips: f64,
     /// Commands by their name.
     commands: BTreeMap<String, f64>,
+    /// Seconds of processors that the processes have used, and the server.
+    work: Work,
+}
+
+/// Seconds of processors.
+#[derive(Debug, Clone, Copy, Default)]
+struct Work {
+    processes: f64,
+    mongod: f64,
 }
 
 impl Shown {
     pub(crate) fn read(mongo: &Mongo, servers: &[&Server]) -> anyhow::Result<Self> {
         let groups = Groups { count: 0.0, records: 0.0 };
-        let mut shown = Self { groups, taken: 0.0, trips: 0.0, commands: BTreeMap::new() };
+        let mut shown =
+            Self { groups, taken: 0.0, trips: 0.0, commands: BTreeMap::new(), work: Work::default() };
         for server in servers {
             let groups = Groups::read(server)?;
             shown.groups.count += groups.count;
             shown.groups.records += groups.records;
             shown.taken += metric(&metrics(server)?, "credit_ledger_slots_taken_total").unwrap_or(0.0);
+            shown.work.processes += work::of(server.pid())?;
         }
         let status = mongo.command(0, "admin", "serverStatus", &json!(1), &json!({}));
         let status = status.map_err(|why| anyhow!(why))?;
@@ -40,6 +52,8 @@ impl Shown {
         for (name, told) in status["metrics"]["commands"].as_object().into_iter().flatten() {
             shown.commands.insert(name.clone(), number(&told["total"]));
         }
+        let pid = status["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
+        shown.work.mongod = work::of(pid.context("the server does not tell which process it is")?)?;
         Ok(shown)
     }
 
@@ -56,7 +70,21 @@ impl Shown {
                     (name, total - earlier)
                 })
                 .collect(),
+            work: Work {
+                processes: self.work.processes - before.work.processes,
+                mongod: self.work.mongod - before.work.mongod,
+            },
         }
+    }
+
+    /// Processor time for each accepted spend.
+    pub(crate) fn worked(&self) -> String {
+        let each = |seconds: f64| seconds * 1e6 / self.groups.records.max(1.0);
+        format!(
+            "{:.0} µs of a processor/spend, mongod {:.0}",
+            each(self.work.processes),
+            each(self.work.mongod)
+        )
     }
 
     /// The commands of the server, for each accepted spend.

@@ -28,6 +28,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
             server.api_key(),
             &wallets,
             CONNECTIONS,
+            wrk::THREADS,
             SECONDS,
             &run,
         )?;

@@ -5,6 +5,9 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 
+/// Threads of a load that is alone.
+pub(crate) const THREADS: u32 = 2;
+
 /// What a run of `wrk` tells.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
@@ -35,13 +38,14 @@ function request()
 end
 "#;
 
-/// Spends for `seconds` over `connections`.
+/// Spends for `seconds` over `connections`, which so many threads serve.
 pub(crate) fn spends(
     base: &str,
     folder: &Path,
     key: &str,
     wallets: &[String],
     connections: u32,
+    threads: u32,
     seconds: u32,
     run: &str,
 ) -> anyhow::Result<Load> {
@@ -49,19 +53,19 @@ pub(crate) fn spends(
     std::fs::write(&script, SPEND_SCRIPT)?;
     let list = folder.join("wallets.txt");
     std::fs::write(&list, wallets.join("\n"))?;
-    let mut command = command(base, connections, seconds);
+    let mut command = command(connections, threads, seconds);
     command.arg("-s").arg(script).env("BENCH_WALLETS", list).env("BENCH_KEY", key).env("BENCH_RUN", run);
     measure(command.arg(base))
 }
 
 /// `GET`s a path for `seconds` over `connections`.
 pub(crate) fn gets(base: &str, path: &str, connections: u32, seconds: u32) -> anyhow::Result<Load> {
-    measure(command(base, connections, seconds).arg(format!("{base}{path}")))
+    measure(command(connections, THREADS, seconds).arg(format!("{base}{path}")))
 }
 
-fn command(_base: &str, connections: u32, seconds: u32) -> Command {
+fn command(connections: u32, threads: u32, seconds: u32) -> Command {
     let mut command = Command::new("wrk");
-    let threads = connections.min(2);
+    let threads = connections.min(threads);
     command.args(["--latency", "-t", &threads.to_string(), "-c", &connections.to_string()]);
     command.args(["-d", &format!("{seconds}s"), "--timeout", "10s"]);
     command

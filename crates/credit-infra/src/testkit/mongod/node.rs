@@ -25,7 +25,7 @@ impl Node {
         for attempt in 1..=ATTEMPTS {
             let port = free_port();
             let home = folder.path().join(format!("node-{port}"));
-            let mut arguments = arguments(&home, port);
+            let mut arguments = arguments(&home, port, options.cache_mib);
             arguments.extend_from_slice(more);
             arguments.extend_from_slice(&options.arguments);
             let mut node = Self { folder: folder.clone(), home, port, arguments, process: None };
@@ -109,23 +109,31 @@ impl Node {
     }
 }
 
-fn arguments(home: &Path, port: u16) -> Vec<String> {
+fn arguments(home: &Path, port: u16, cache_mib: u32) -> Vec<String> {
     let data = home.join("data");
     std::fs::create_dir_all(&data).unwrap_or_else(|error| panic!("{}: {error}", data.display()));
     let (data, log) = (data.display().to_string(), home.join("mongod.log").display().to_string());
-    let port = port.to_string();
-    let own = ["--dbpath", &data, "--logpath", &log, "--logappend", "--port", &port];
-    let small = [
+    let (port, cache) = (port.to_string(), (f64::from(cache_mib) / 1024.0).to_string());
+    let own = [
+        "--dbpath",
+        &data,
+        "--logpath",
+        &log,
+        "--logappend",
+        "--port",
+        &port,
+        "--wiredTigerCacheSizeGB",
+        &cache,
+    ];
+    let common = [
         "--bind_ip",
         "127.0.0.1",
         "--nounixsocket",
         "--quiet",
-        "--wiredTigerCacheSizeGB",
-        "0.25",
         "--setParameter",
         "enableTestCommands=1",
         "--setParameter",
         "diagnosticDataCollectionEnabled=false",
     ];
-    own.into_iter().chain(small).map(ToOwned::to_owned).collect()
+    own.into_iter().chain(common).map(ToOwned::to_owned).collect()
 }

@@ -18,6 +18,8 @@ pub struct Options {
     pub proxied: bool,
     /// The files are in memory, where the system has room for them: faster, and as good while the machine runs.
     pub in_memory: bool,
+    /// Memory for what each node keeps at hand, in MiB; 256 is the least that it takes.
+    pub cache_mib: u32,
     /// Further arguments of every `mongod`.
     pub arguments: Vec<String>,
 }
@@ -43,6 +45,7 @@ impl Options {
             login: None,
             proxied: false,
             in_memory: false,
+            cache_mib: 256,
             arguments: Vec::new(),
         }
     }

@@ -1,0 +1,18 @@
+//! How long a process has kept processors busy.
+
+use anyhow::Context;
+
+/// Linux tells in these for every program, whatever it counts in itself (`proc_pid_stat(5)`, `USER_HZ`).
+const TICKS_A_SECOND: f64 = 100.0;
+/// The members of `stat` behind the name that ends with the last bracket: time in the program, and in the system for it.
+const TIMES: std::ops::Range<usize> = 11..13;
+
+/// Seconds of one processor, of all its threads together, since it was started.
+pub(crate) fn of(process: u32) -> anyhow::Result<f64> {
+    let path = format!("/proc/{process}/stat");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("{path} cannot be read"))?;
+    let (_, members) = text.rsplit_once(')').with_context(|| format!("{path} tells no name"))?;
+    let times = members.split_whitespace().skip(TIMES.start).take(TIMES.len());
+    let ticks = times.map(str::parse::<f64>).sum::<Result<f64, _>>().context(path)?;
+    Ok(ticks / TICKS_A_SECOND)
+}
