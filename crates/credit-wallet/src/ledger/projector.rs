@@ -94,10 +94,11 @@ impl Projector {
             (false, false) => Round::Left,
             _ => Round::Nothing,
         };
-        if matches!(round, Round::Nothing) && self.book.parts.journal.is_shared() {
+        let is_shared = self.book.parts.journal.is_shared();
+        if matches!(round, Round::Nothing) && is_shared {
             self.turns.end(&self.book).await?;
         }
-        self.filter_generations().await?;
+        self.filter_generations(!is_shared || matches!(round, Round::Wrote)).await?;
         Ok(round)
     }
 
@@ -113,32 +114,45 @@ impl Projector {
         Ok(done || (self.book.is_awaited() && self.book.lag() <= OUT_OF_TURN))
     }
 
-    /// Makes the filters over generations of claims that have become complete.
-    async fn filter_generations(&self) -> Result<(), CommitError> {
+    /// Makes the filters over generations of claims that have become complete, and writes them if that is for this process
+    /// to do.
+    async fn filter_generations(&self, may_write: bool) -> Result<(), CommitError> {
         let per_generation = self.book.parts.settings.claims_per_generation;
+        let documents = &self.book.parts.documents;
         loop {
-            let (generation, sequence) = {
+            let (generation, sequence, mut claims) = {
                 let state = self.book.state.read();
                 let shown = state.tail.iter().find(|group| group.sequence > state.shown);
                 let claims_shown = shown.map_or(state.claims_made, |group| group.claims_before);
                 let complete = 0..claims_shown / per_generation;
                 let missing = complete.into_iter().find(|generation| !state.filters.contains_key(generation));
                 let Some(generation) = missing else { return Ok(()) };
-                (generation, state.shown)
+                (generation, state.shown, state.growing_claims(generation))
             };
-            if let Some(filter) = load_filter(&self.book.parts.documents, self.book.id, generation).await? {
-                self.book.state.write().put_filter(generation, filter);
-                continue;
-            }
-            let claims = load_claims(&self.book.parts.documents, self.book.id, generation).await?;
-            if u64::try_from(claims.len()) != Ok(per_generation) {
-                // Without a filter the generation is looked into each time: slower, and right.
-                tracing::error!(book = %self.book.id, generation, found = claims.len(), "a generation of claims is not whole: run `ledger verify`");
-                return Ok(());
+            // What the views showed already when the book was opened may have come again from the journal.
+            claims.sort_unstable();
+            claims.dedup();
+            let is_whole = |claims: &[u128]| u64::try_from(claims.len()) == Ok(per_generation);
+            if !is_whole(&claims) {
+                if let Some(filter) = load_filter(documents, self.book.id, generation).await? {
+                    self.book.state.write().put_filter(generation, filter);
+                    continue;
+                }
+                if !may_write {
+                    return Ok(());
+                }
+                claims = load_claims(documents, self.book.id, generation).await?;
+                if !is_whole(&claims) {
+                    // Without a filter the generation is looked into each time: slower, and right.
+                    tracing::error!(book = %self.book.id, generation, found = claims.len(), "a generation of claims is not whole: run `ledger verify`");
+                    return Ok(());
+                }
             }
             let filter = Filter::over(&claims);
-            let write = views::filter_write(generation, &filter, sequence);
-            self.book.parts.documents.commit(self.book.id, Batch::of(write)).await?;
+            if may_write {
+                let write = views::filter_write(generation, &filter, sequence);
+                documents.commit(self.book.id, Batch::of(write)).await?;
+            }
             self.book.state.write().put_filter(generation, Arc::new(filter));
         }
     }

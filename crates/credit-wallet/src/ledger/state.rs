@@ -169,7 +169,12 @@ impl State {
         self.claims_made / self.claims_per_generation
     }
 
-    /// A generation is complete and its filter is kept.
+    /// The claims of a generation without a filter that went through this memory, as often as they did.
+    pub(crate) fn growing_claims(&self, generation: u64) -> Vec<u128> {
+        self.growing.get(&generation).map_or_else(Vec::new, |growing| growing.claims().to_vec())
+    }
+
+    /// A generation is complete and has its filter.
     pub(crate) fn put_filter(&mut self, generation: u64, filter: Arc<Filter>) {
         self.growing.remove(&generation);
         self.filters.insert(generation, filter);

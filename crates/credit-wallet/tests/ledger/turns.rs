@@ -8,16 +8,19 @@ use async_trait::async_trait;
 use credit_core::AppId;
 use credit_core::memory::{MemoryDocuments, MemoryJournal};
 use credit_core::ports::StoreError;
-use credit_core::ports::documents::{Batch, CommitError, Documents, Write};
+use credit_core::ports::documents::{Batch, Collection, CommitError, Documents, Key, Query, Row, Write};
 use credit_core::testkit::{Between, MeddlesWithDocuments};
 use credit_wallet::ledger::{Book, LedgerSettings, views};
 
-use crate::support::{House, Take, ask, balance, wallet_with};
+use crate::support::{APP, House, Take, ask, balance, keyed, wallet_with};
 
 /// Counts the rows of history that one process writes to what both share.
 struct Counted {
     inner: Arc<MemoryDocuments>,
     rows: AtomicUsize,
+    /// Filters over generations that it writes, and how often it reads claims, other than by their ids.
+    filters: AtomicUsize,
+    scans: AtomicUsize,
     /// How long the way to the store is.
     way: Duration,
     /// It does not answer this process any more.
@@ -47,12 +50,20 @@ impl MeddlesWithDocuments for Counted {
     }
 
     async fn commit(&self, app: AppId, batch: Batch) -> Result<(), CommitError> {
-        let is_history = |write: &&Write| match write {
-            Write::Put { collection, .. } => collection.name == views::HISTORY.name,
-            _ => false,
+        let puts = |wanted: &'static Collection| {
+            let is_one = |write: &&Write| matches!(write, Write::Put { collection, .. } if collection.name == wanted.name);
+            batch.writes.iter().filter(is_one).count()
         };
-        self.rows.fetch_add(batch.writes.iter().filter(is_history).count(), Ordering::Relaxed);
+        self.rows.fetch_add(puts(&views::HISTORY), Ordering::Relaxed);
+        self.filters.fetch_add(puts(&views::FILTERS), Ordering::Relaxed);
         self.inner.commit(app, batch).await
+    }
+
+    async fn query(&self, app: AppId, query: Query) -> Result<Vec<Row>, StoreError> {
+        if query.collection.name == views::CLAIMS.name {
+            self.scans.fetch_add(1, Ordering::Relaxed);
+        }
+        self.inner.query(app, query).await
     }
 }
 
@@ -67,8 +78,9 @@ impl Two {
     async fn open(view_pause: Duration, way: Duration) -> Self {
         let (inner, journal) = (Arc::new(MemoryDocuments::new()), Arc::new(MemoryJournal::shared()));
         let counted = || {
-            let (rows, is_away) = (AtomicUsize::new(0), AtomicBool::new(false));
-            Arc::new(Between(Counted { inner: inner.clone(), rows, way, is_away }))
+            let [rows, filters, scans] = [0; 3].map(AtomicUsize::new);
+            let is_away = AtomicBool::new(false);
+            Arc::new(Between(Counted { inner: inner.clone(), rows, filters, scans, way, is_away }))
         };
         let written = [counted(), counted()];
         let houses = written.clone().map(|documents| {
@@ -178,4 +190,44 @@ async fn a_sweep_without_anything_due_writes_no_views() {
     assert_eq!(second.sweep().await.expect("a sweep"), 0);
     assert!(behind > 0, "there was nothing to write");
     assert_eq!((second.lag(), two.written[1].rows()), (behind, rows));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_generation_that_has_become_complete_is_not_read_again_and_one_process_writes_its_filter() {
+    const SPENDS: usize = 203;
+    let two = Two::open(Duration::from_millis(5), Duration::from_millis(1)).await;
+    let wallet = wallet_with(&two.books[0], 1, 1_000).await;
+    // What a process finds in the newest generation when it opens the book, it reads.
+    let opened = two.written.each_ref().map(|one| one.scans.load(Ordering::Relaxed));
+    for call in 0..SPENDS {
+        let ask = keyed(Take::new(wallet, 1), &call.to_string());
+        two.books[call % 2].submit(ask).await.expect("enough is there");
+    }
+    two.wait_until_shown().await;
+    let head = two.houses[0].replay().await;
+    let complete = usize::try_from(head.claims_made() / 8).expect("small");
+    assert!(complete >= SPENDS / 8, "{complete} generations are complete");
+    let kept = || async {
+        let all = Query::new(&views::FILTERS, None, Key::empty(), 1_000);
+        two.houses[0].documents.query(APP, all).await.expect("readable").len()
+    };
+    let until = tokio::time::Instant::now() + Duration::from_secs(10);
+    while kept().await < complete {
+        assert!(tokio::time::Instant::now() < until, "{} of {complete} filters", kept().await);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let written: usize = two.written.iter().map(|one| one.filters.load(Ordering::Relaxed)).sum();
+    // Who takes over may write once more what the one before it has just written.
+    assert!(written >= complete && written < complete + complete / 2, "{written} were written of {complete}");
+    assert_eq!(two.written.each_ref().map(|one| one.scans.load(Ordering::Relaxed)), opened);
+
+    // Each of them, and one that opens the book now, knows what was done with a key.
+    let third = two.houses[0].book().await;
+    for call in 0..SPENDS {
+        let book = [&two.books[0], &two.books[1], &third][call % 3];
+        let again = book.submit(keyed(Take::new(wallet, 1), &call.to_string())).await.expect("as before");
+        assert!(again.replayed, "{call}");
+    }
+    assert_eq!(balance(&third, wallet).await, 797);
+    two.houses[0].verify(&third).await;
 }
