@@ -30,8 +30,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
                 server.folder(),
                 server.api_key(),
                 list,
-                connections,
-                wrk::THREADS,
+                wrk::Callers::of(connections),
                 SECONDS,
                 &run,
             )?;

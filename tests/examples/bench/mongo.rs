@@ -153,8 +153,7 @@ fn measure_http(
                 server.folder(),
                 server.api_key(),
                 list,
-                connections,
-                wrk::THREADS,
+                wrk::Callers::of(connections),
                 seconds,
                 &run,
             )?;

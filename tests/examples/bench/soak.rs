@@ -27,8 +27,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
             server.folder(),
             server.api_key(),
             &wallets,
-            CONNECTIONS,
-            wrk::THREADS,
+            wrk::Callers::of(CONNECTIONS),
             SECONDS,
             &run,
         )?;

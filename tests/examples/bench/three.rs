@@ -16,7 +16,7 @@ use crate::http::{Groups, lag, prepare};
 use crate::mongo::{ONE, serve, setting};
 use crate::room::Room;
 use crate::shown::Shown;
-use crate::wrk::{self, Load};
+use crate::wrk::{self, Callers, Load};
 
 /// How long each way is gone before it is measured.
 const WARM_SECONDS: u32 = 2;
@@ -103,20 +103,15 @@ pub(crate) fn measure(
     println!("\none process on one book again");
     let after = bench.run("after", &[(first, &shop)])?;
 
-    for (what, rate) in
-        [("answered", (|rates: &Rates| rates.answered) as fn(&Rates) -> f64), ("shown", |rates| rates.shown)]
-    {
-        let (one, all) =
-            (f64::midpoint(rate(&before), rate(&after)), f64::midpoint(rate(&all_before), rate(&all_after)));
-        println!(
-            "\n{what}: three processes on one book: {:.2} of one ({one:.0}, before and after)",
-            rate(&shared) / one
-        );
-        println!(
-            "{what}: three processes, a book for each: {:.2} of one on all three ({all:.0})",
-            rate(&each) / all
-        );
-    }
+    let ratio = |what: &str, rate: fn(&Rates) -> f64| {
+        let one = f64::midpoint(rate(&before), rate(&after));
+        let all = f64::midpoint(rate(&all_before), rate(&all_after));
+        let (shared, each) = (rate(&shared) / one, rate(&each) / all);
+        println!("\n{what}: three processes on one book: {shared:.2} of one ({one:.0}, before and after)");
+        println!("{what}: three processes, a book for each: {each:.2} of one on all three ({all:.0})");
+    };
+    ratio("answered", |rates| rates.answered);
+    ratio("shown", |rates| rates.shown);
     Ok(())
 }
 
@@ -167,7 +162,7 @@ impl Bench<'_> {
                 .zip(pairs)
                 .map(|(number, (server, tenant))| {
                     let connections = (self.connections + sharers - 1 - number) / sharers;
-                    let threads = LOAD_THREADS / sharers;
+                    let callers = Callers { connections, threads: LOAD_THREADS / sharers };
                     let run = format!("{}-{way}-{number}", self.part);
                     scope.spawn(move || {
                         let folder = tempfile::tempdir()?;
@@ -176,8 +171,7 @@ impl Bench<'_> {
                             folder.path(),
                             &tenant.key,
                             &tenant.wallets,
-                            connections,
-                            threads,
+                            callers,
                             seconds,
                             &run,
                         )

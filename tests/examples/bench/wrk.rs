@@ -5,8 +5,20 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 
-/// Threads of a load that is alone.
-pub(crate) const THREADS: u32 = 2;
+/// Who makes a load.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Callers {
+    pub(crate) connections: u32,
+    /// Threads that serve them.
+    pub(crate) threads: u32,
+}
+
+impl Callers {
+    /// So many connections, and two threads.
+    pub(crate) fn of(connections: u32) -> Self {
+        Self { connections, threads: 2 }
+    }
+}
 
 /// What a run of `wrk` tells.
 #[derive(Debug, Clone, Copy)]
@@ -38,14 +50,13 @@ function request()
 end
 "#;
 
-/// Spends for `seconds` over `connections`, which so many threads serve.
+/// Spends for `seconds`.
 pub(crate) fn spends(
     base: &str,
     folder: &Path,
     key: &str,
     wallets: &[String],
-    connections: u32,
-    threads: u32,
+    callers: Callers,
     seconds: u32,
     run: &str,
 ) -> anyhow::Result<Load> {
@@ -53,19 +64,19 @@ pub(crate) fn spends(
     std::fs::write(&script, SPEND_SCRIPT)?;
     let list = folder.join("wallets.txt");
     std::fs::write(&list, wallets.join("\n"))?;
-    let mut command = command(connections, threads, seconds);
+    let mut command = command(callers, seconds);
     command.arg("-s").arg(script).env("BENCH_WALLETS", list).env("BENCH_KEY", key).env("BENCH_RUN", run);
     measure(command.arg(base))
 }
 
 /// `GET`s a path for `seconds` over `connections`.
 pub(crate) fn gets(base: &str, path: &str, connections: u32, seconds: u32) -> anyhow::Result<Load> {
-    measure(command(connections, THREADS, seconds).arg(format!("{base}{path}")))
+    measure(command(Callers::of(connections), seconds).arg(format!("{base}{path}")))
 }
 
-fn command(connections: u32, threads: u32, seconds: u32) -> Command {
+fn command(callers: Callers, seconds: u32) -> Command {
     let mut command = Command::new("wrk");
-    let threads = connections.min(threads);
+    let (connections, threads) = (callers.connections, callers.connections.min(callers.threads));
     command.args(["--latency", "-t", &threads.to_string(), "-c", &connections.to_string()]);
     command.args(["-d", &format!("{seconds}s"), "--timeout", "10s"]);
     command

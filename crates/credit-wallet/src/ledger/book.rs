@@ -145,16 +145,29 @@ pub struct Book {
     pub(crate) groups: moka::sync::Cache<u64, Arc<Decoded>>,
 }
 
+/// The filter over the newest generation, as far as the views show it.
+async fn load_newest(parts: &LedgerParts, id: BookId, view: &BookView) -> Result<GrowingFilter, StoreError> {
+    let per_generation = parts.settings.claims_per_generation;
+    let claims = load_claims(&parts.documents, id, view.claims_made / per_generation).await?;
+    // There may be more, for a batch may become visible in parts, and the watermark is its last.
+    if u64::try_from(claims.len()).is_ok_and(|found| found < view.claims_made % per_generation) {
+        tracing::error!(book = %id, found = claims.len(), "the newest generation of claims is not whole: run `ledger verify`");
+        return Ok(GrowingFilter::Unknown);
+    }
+    let mut newest = GrowingFilter::of(usize::try_from(per_generation).unwrap_or(usize::MAX));
+    for claim in claims {
+        newest.add(claim);
+    }
+    Ok(newest)
+}
+
 impl Book {
     async fn open(id: BookId, parts: Arc<LedgerParts>) -> Result<Arc<Self>, StoreError> {
         let document = parts.documents.get(id, &views::BOOKS, views::BOOK).await?;
         let view: BookView = document.map(|document| views::read(&document)).transpose()?.unwrap_or_default();
         let filters = load_filters(&parts.documents, id).await?;
         let per_generation = parts.settings.claims_per_generation;
-        let mut newest = GrowingFilter::default();
-        for claim in load_claims(&parts.documents, id, view.claims_made / per_generation).await? {
-            newest.add(claim);
-        }
+        let newest = load_newest(&parts, id, &view).await?;
         let state = State::new(view, filters, newest, per_generation);
         let (sender, receiver) = mpsc::channel(parts.settings.queue_commands);
         let book = Arc::new(Self {

@@ -5,8 +5,8 @@
 //! the longer the history. They are therefore kept in *generations* of equal size: only the newest one grows, and over
 //! each complete one there is a Bloom filter (Bloom 1970) of 16 bits a claim with 8 probes, kept beside the views. Over
 //! the newest one there is a filter too, in memory only, which grows with it and is built again from the views when the
-//! book is opened; it keeps its claims, 16 bytes each, so that nobody reads a generation again only because it has become
-//! complete. A filter that is missing costs a look-up.
+//! book is opened; before it is complete it has become the filter that is kept, so that nobody reads a generation again only because it
+//! is complete. A filter that is missing costs a look-up.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -75,42 +75,77 @@ impl Filter {
     }
 }
 
-/// How many claims the first part of a growing filter has room for.
+/// A filter with room for the whole generation is made when it has this part of its claims.
+const FEW: usize = 8;
+/// How many claims the first part of a small filter has room for.
 const FIRST_PART: usize = 4096;
 
-/// A filter over a generation that still grows: parts, each twice as large as the one before, so that a book with few
-/// claims takes little memory.
-#[derive(Debug, Default)]
-pub(crate) struct GrowingFilter {
-    parts: Vec<Filter>,
-    /// How many more claims the last part has room for.
-    room: usize,
-    /// What was added.
-    claims: Vec<u128>,
+/// A filter over a generation that still grows. As long as its claims are few it is small, so that a book with few claims
+/// takes little memory; from then on it is the one that the complete generation will have.
+#[derive(Debug)]
+pub(crate) enum GrowingFilter {
+    /// The claims themselves, and parts over them, each twice as large as the one before.
+    Few {
+        /// How many claims the generation will have.
+        capacity: usize,
+        claims: Vec<u128>,
+        parts: Vec<Filter>,
+        /// How many more claims the last part has room for.
+        room: usize,
+    },
+    Many(Filter),
+    /// Not all of its claims are known: each has to be looked up.
+    Unknown,
 }
 
 impl GrowingFilter {
-    /// Adds a claim; one that is there already only takes room.
-    pub(crate) fn add(&mut self, claim: u128) {
-        if self.room == 0 {
-            self.room = FIRST_PART << self.parts.len();
-            self.parts.push(Filter::with_room(self.room));
-        }
-        if let Some(last) = self.parts.last_mut() {
-            last.add(claim);
-            self.room -= 1;
-            self.claims.push(claim);
-        }
+    /// Over nothing yet, of a generation of so many claims.
+    pub(crate) fn of(capacity: usize) -> Self {
+        Self::Few { capacity, claims: Vec::new(), parts: Vec::new(), room: 0 }
     }
 
-    /// What was added, as often as it was.
-    pub(crate) fn claims(&self) -> &[u128] {
-        &self.claims
+    /// Adds a claim, which may be there already.
+    pub(crate) fn add(&mut self, claim: u128) {
+        match self {
+            Self::Unknown => {}
+            Self::Many(filter) => filter.add(claim),
+            Self::Few { capacity, claims, parts, room } => {
+                claims.push(claim);
+                if claims.len() >= *capacity / FEW {
+                    let mut filter = Filter::with_room(*capacity);
+                    for claim in claims.iter() {
+                        filter.add(*claim);
+                    }
+                    *self = Self::Many(filter);
+                    return;
+                }
+                if *room == 0 {
+                    *room = FIRST_PART << parts.len();
+                    parts.push(Filter::with_room(*room));
+                }
+                if let Some(last) = parts.last_mut() {
+                    last.add(claim);
+                    *room -= 1;
+                }
+            }
+        }
     }
 
     /// False if it was never added for certain.
     pub(crate) fn may_hold(&self, claim: u128) -> bool {
-        self.parts.iter().rev().any(|part| part.may_hold(claim))
+        match self {
+            Self::Unknown => true,
+            Self::Many(filter) => filter.may_hold(claim),
+            Self::Few { parts, .. } => parts.iter().rev().any(|part| part.may_hold(claim)),
+        }
+    }
+
+    /// The filter over the whole generation, if all its claims were added.
+    pub(crate) fn whole(&self) -> Option<&Filter> {
+        match self {
+            Self::Many(filter) => Some(filter),
+            Self::Few { .. } | Self::Unknown => None,
+        }
     }
 }
 
@@ -128,17 +163,31 @@ mod tests {
         let wrong = strangers.filter(|claim| filter.may_hold(*claim)).count();
         assert!(wrong < 40, "{wrong} of 10,000 strangers look known");
     }
+
     #[test]
-    fn a_growing_filter_knows_every_claim_over_all_its_parts_and_hardly_any_other() {
-        let own: Vec<u128> = (0..30_000).map(|number| claim("own", &[&number.to_string()])).collect();
-        let mut filter = GrowingFilter::default();
+    fn a_growing_filter_knows_every_claim_and_hardly_any_other_and_becomes_the_one_that_is_kept() {
+        const CAPACITY: usize = 120_000;
+        assert!(GrowingFilter::Unknown.may_hold(7) && GrowingFilter::Unknown.whole().is_none());
+        let own: Vec<u128> = (0..CAPACITY).map(|number| claim("own", &[&number.to_string()])).collect();
+        let mut filter = GrowingFilter::of(CAPACITY);
         assert!(!filter.may_hold(own[0]));
-        for claim in &own {
+        for (number, claim) in own.iter().enumerate() {
             filter.add(*claim);
+            if number % 5 == 0 {
+                filter.add(*claim); // read when the book was opened, and then come from the journal
+            }
+            if [10, 9_999, 20_000, CAPACITY - 1].contains(&number) {
+                assert!(own[..=number].iter().all(|claim| filter.may_hold(*claim)), "{number}");
+                let strangers = (0..10_000).map(claim_of_a_stranger);
+                let wrong = strangers.filter(|claim| filter.may_hold(*claim)).count();
+                assert!(wrong < 100, "{wrong} of 10,000 strangers look known to {number}");
+            }
+            assert!(filter.whole().is_none() || number * 7 > CAPACITY / 8, "{number}: large over few claims");
         }
-        assert!(own.iter().all(|claim| filter.may_hold(*claim)));
-        let strangers = (0..10_000).map(|number| claim("strange", &[&number.to_string()]));
-        let wrong = strangers.filter(|claim| filter.may_hold(*claim)).count();
-        assert!(wrong < 100, "{wrong} of 10,000 strangers look known");
+        assert_eq!(filter.whole(), Some(&Filter::over(&own)));
+    }
+
+    fn claim_of_a_stranger(number: u32) -> u128 {
+        claim("strange", &[&number.to_string()])
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use credit_core::WalletId;
+use credit_core::ports::StoreError;
 use credit_core::ports::documents::{Batch, CommitError, Write};
 use foldhash::{HashMap, HashMapExt};
 
@@ -120,41 +121,43 @@ impl Projector {
         let per_generation = self.book.parts.settings.claims_per_generation;
         let documents = &self.book.parts.documents;
         loop {
-            let (generation, sequence, mut claims) = {
+            let (generation, sequence, grown) = {
                 let state = self.book.state.read();
                 let shown = state.tail.iter().find(|group| group.sequence > state.shown);
                 let claims_shown = shown.map_or(state.claims_made, |group| group.claims_before);
                 let complete = 0..claims_shown / per_generation;
                 let missing = complete.into_iter().find(|generation| !state.filters.contains_key(generation));
                 let Some(generation) = missing else { return Ok(()) };
-                (generation, state.shown, state.growing_claims(generation))
+                (generation, state.shown, state.grown_filter(generation))
             };
-            // What the views showed already when the book was opened may have come again from the journal.
-            claims.sort_unstable();
-            claims.dedup();
-            let is_whole = |claims: &[u128]| u64::try_from(claims.len()) == Ok(per_generation);
-            if !is_whole(&claims) {
-                if let Some(filter) = load_filter(documents, self.book.id, generation).await? {
-                    self.book.state.write().put_filter(generation, filter);
-                    continue;
-                }
-                if !may_write {
-                    return Ok(());
-                }
-                claims = load_claims(documents, self.book.id, generation).await?;
-                if !is_whole(&claims) {
-                    // Without a filter the generation is looked into each time: slower, and right.
-                    tracing::error!(book = %self.book.id, generation, found = claims.len(), "a generation of claims is not whole: run `ledger verify`");
-                    return Ok(());
-                }
+            if grown.is_none()
+                && let Some(filter) = load_filter(documents, self.book.id, generation).await?
+            {
+                self.book.state.write().put_filter(generation, filter);
+                continue;
             }
-            let filter = Filter::over(&claims);
+            let filter = match grown {
+                None if may_write => self.filter_by_the_views(generation).await?,
+                grown => grown,
+            };
+            let Some(filter) = filter else { return Ok(()) };
             if may_write {
                 let write = views::filter_write(generation, &filter, sequence);
                 documents.commit(self.book.id, Batch::of(write)).await?;
             }
             self.book.state.write().put_filter(generation, Arc::new(filter));
         }
+    }
+
+    /// The filter over a complete generation that this process has not seen grow. `None` if it is not whole.
+    async fn filter_by_the_views(&self, generation: u64) -> Result<Option<Filter>, StoreError> {
+        let claims = load_claims(&self.book.parts.documents, self.book.id, generation).await?;
+        if u64::try_from(claims.len()) == Ok(self.book.parts.settings.claims_per_generation) {
+            return Ok(Some(Filter::over(&claims)));
+        }
+        // Without a filter the generation is looked into each time: slower, and right.
+        tracing::error!(book = %self.book.id, generation, found = claims.len(), "a generation of claims is not whole: run `ledger verify`");
+        Ok(None)
     }
 
     /// Writes everything up to the head. False if there was nothing.

@@ -169,9 +169,9 @@ impl State {
         self.claims_made / self.claims_per_generation
     }
 
-    /// The claims of a generation without a filter that went through this memory, as often as they did.
-    pub(crate) fn growing_claims(&self, generation: u64) -> Vec<u128> {
-        self.growing.get(&generation).map_or_else(Vec::new, |growing| growing.claims().to_vec())
+    /// What has grown over a generation, to be kept once it is complete.
+    pub(crate) fn grown_filter(&self, generation: u64) -> Option<Filter> {
+        self.growing.get(&generation)?.whole().cloned()
     }
 
     /// A generation is complete and has its filter.
@@ -269,7 +269,9 @@ impl State {
         for (index, record) in (0_u32..).zip(&group.records) {
             let place = Place { sequence: group.sequence, index };
             for claim in record.all_claims() {
-                self.growing.entry(self.claims_made / self.claims_per_generation).or_default().add(claim);
+                let growing = self.growing.entry(self.claims_made / self.claims_per_generation);
+                let per_generation = usize::try_from(self.claims_per_generation).unwrap_or(usize::MAX);
+                growing.or_insert_with(|| GrowingFilter::of(per_generation)).add(claim);
                 self.claims_made += 1;
                 self.claims.entry(claim).or_insert(place);
             }
