@@ -5,8 +5,8 @@
 //! the longer the history. They are therefore kept in *generations* of equal size: only the newest one grows, and over
 //! each complete one there is a Bloom filter (Bloom 1970) of 16 bits a claim with 8 probes, kept beside the views. Over
 //! the newest one there is a filter too, in memory only, which grows with it and is built again from the views when the
-//! book is opened; before it is complete it has become the filter that is kept, so that nobody reads a generation again only because it
-//! is complete. A filter that is missing costs a look-up.
+//! book is opened; before it is complete it has become the filter that is kept, so that nobody reads a generation again
+//! only because it is complete. A filter that is missing costs a look-up.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
