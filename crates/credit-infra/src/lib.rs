@@ -13,6 +13,7 @@ pub mod vault;
 
 pub mod jobs;
 pub mod limits;
+pub mod peers;
 pub mod redis;
 pub mod resilience;
 

@@ -7,6 +7,7 @@ pub mod journal;
 pub mod keys;
 pub mod limits;
 pub mod passwords;
+pub mod peers;
 pub mod tokens;
 
 /// Why a store could not answer. Never carries a query, a path or a secret to the consumer: the sentence is
