@@ -3,6 +3,7 @@
 //! [`form!`](crate::form!) writes a body down once and gives its parser and its OpenAPI schema, so that the two
 //! cannot drift apart.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use credit_core::{Amount, AssetCode, Fault, InvalidId, MAX_AMOUNT, Problem, Role, Scope, Timestamp};
@@ -18,7 +19,7 @@ pub struct Faults(Vec<Fault>);
 
 impl Faults {
     /// Notes a fault at a pointer.
-    pub fn add(&mut self, pointer: &str, code: &'static str, detail: impl Into<String>) {
+    pub fn add(&mut self, pointer: &str, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) {
         self.0.push(Fault::new(pointer, code, detail));
     }
 

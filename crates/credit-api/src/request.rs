@@ -6,6 +6,7 @@ use std::sync::Arc;
 use credit_core::ports::documents::Position;
 use credit_core::ports::keys::KeyedHash;
 use credit_core::{ApiKeyId, AppId, Code, Fault, Principal, Problem, UserId};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::form::{FormValue, misfit, read_form};
@@ -95,10 +96,15 @@ impl Intent {
 }
 
 /// The versions in `If-Match`. An entity tag that is not one of ours matches nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IfMatch(Vec<u64>);
 
 impl IfMatch {
+    /// Of these versions.
+    pub fn of(versions: &[u64]) -> Self {
+        Self(versions.to_vec())
+    }
+
     fn parse(text: &str) -> Option<Self> {
         if text.trim() == "*" {
             return None;

@@ -1,7 +1,9 @@
 //! Problems: what went wrong, for machines (a stable code) and for people (a sentence).
 
+use std::borrow::Cow;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 macro_rules! codes {
@@ -99,25 +101,31 @@ impl fmt::Display for Code {
 }
 
 /// One fault of a request: where, which, and what would be right. Never repeats the value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// RFC 6901 pointer into the body, or the name of the parameter.
     pub pointer: String,
     /// Stable, `snake_case`: `required`, `unknown_field`, `invalid_type`, `out_of_range`, `invalid_format`, …
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// A sentence.
     pub detail: String,
 }
 
 impl Fault {
     /// A fault at a place.
-    pub fn new(pointer: impl Into<String>, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), code, detail: detail.into() }
+    pub fn new(
+        pointer: impl Into<String>,
+        code: impl Into<Cow<'static, str>>,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self { pointer: pointer.into(), code: code.into(), detail: detail.into() }
     }
 }
 
-/// Why a call was refused or failed. Becomes `application/problem+json` (RFC 9457) at the front door.
-#[derive(Clone, PartialEq)]
+/// Why a call was refused or failed. Becomes `application/problem+json` (RFC 9457) at the front door. As `serde` writes
+/// it, it goes from one process to another, and comes out whole.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Passed", into = "Passed")]
 pub struct Problem(Box<Inner>);
 
 #[derive(Debug, Clone, PartialEq)]
@@ -227,6 +235,41 @@ impl Problem {
     }
 }
 
+/// A problem between two processes. Members are JSON in a text: not every format can carry them as they are.
+#[derive(Serialize, Deserialize)]
+struct Passed {
+    code: String,
+    detail: String,
+    faults: Vec<Fault>,
+    members: String,
+    retry_after_seconds: Option<u64>,
+    first_request_id: Option<String>,
+}
+
+impl From<Problem> for Passed {
+    fn from(Problem(inner): Problem) -> Self {
+        let Inner { code, detail, faults, members, retry_after_seconds, first_request_id } = *inner;
+        let (code, members) = (code.as_str().to_owned(), Value::Object(members).to_string());
+        Self { code, detail, faults, members, retry_after_seconds, first_request_id }
+    }
+}
+
+impl TryFrom<Passed> for Problem {
+    type Error = String;
+
+    fn try_from(passed: Passed) -> Result<Self, String> {
+        let code = Code::parse(&passed.code).ok_or_else(|| format!("there is no code {}", passed.code))?;
+        Ok(Self(Box::new(Inner {
+            code,
+            detail: passed.detail,
+            faults: passed.faults,
+            members: serde_json::from_str(&passed.members).map_err(|_| "members are no JSON".to_owned())?,
+            retry_after_seconds: passed.retry_after_seconds,
+            first_request_id: passed.first_request_id,
+        })))
+    }
+}
+
 impl fmt::Debug for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -251,6 +294,20 @@ mod tests {
             assert_eq!(Code::parse(code.as_str()), Some(*code));
             assert!((400..600).contains(&code.status()), "{code}");
         }
+    }
+
+    #[test]
+    fn a_problem_passes_between_processes_whole_and_one_with_an_unknown_code_does_not() {
+        let faults = vec![Fault::new("/expires_at", "out_of_range", "is past")];
+        let problem = Problem::invalid(faults)
+            .with("available", 7)
+            .with("wallet", "wal_1")
+            .retry_after(3)
+            .first_answered_to("request-1");
+        let text = serde_json::to_string(&problem).expect("it has a form");
+        assert_eq!(serde_json::from_str::<Problem>(&text).expect("it reads back"), problem);
+        let unknown = text.replace("validation_failed", "no_such_code");
+        assert!(serde_json::from_str::<Problem>(&unknown).is_err());
     }
 
     #[test]

@@ -2,11 +2,14 @@
 
 use credit_core::{Amount, Problem, WalletId};
 use credit_wallet::domain::moves::{self, Deposit, Posting};
-use credit_wallet::domain::{Account, Answer, Category, Command, Desk, Direction, Kind, Needs, Note};
+use credit_wallet::domain::{
+    Account, Answer, Category, Command, Desk, Direction, Kind, Needs, Note, Packed, Portable,
+};
+use serde::{Deserialize, Serialize};
 
 /// `{"type": "adjustment"}`: credits that are put right. What comes in was not bought, so its lot is promotional; what
 /// goes out stops at the lots.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Adjust {
     /// The wallet.
     pub wallet: WalletId,
@@ -39,4 +42,11 @@ impl Command for Adjust {
         }
         desk.post(self.wallet, self.direction, Account::Adjustments, posting).map(Answer::Posted)
     }
+    fn packed(&self) -> Option<Packed> {
+        Packed::of(self)
+    }
+}
+
+impl Portable for Adjust {
+    const NAME: &'static str = "adjust";
 }

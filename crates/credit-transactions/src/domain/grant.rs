@@ -2,12 +2,13 @@
 
 use credit_core::{Problem, WalletId};
 use credit_wallet::domain::moves::{self, Deposit, Posting};
-use credit_wallet::domain::{Account, Answer, Command, Desk, Direction, Kind, Needs, Note};
+use credit_wallet::domain::{Account, Answer, Command, Desk, Direction, Kind, Needs, Note, Packed, Portable};
+use serde::{Deserialize, Serialize};
 
 use super::past_expiry;
 
 /// `{"type": "grant"}`: a promotional lot.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GiveGrant {
     /// The wallet.
     pub wallet: WalletId,
@@ -35,4 +36,11 @@ impl Command for GiveGrant {
         posting.credited.push(credited);
         desk.post(self.wallet, Direction::Credit, Account::Issuance, posting).map(Answer::Posted)
     }
+    fn packed(&self) -> Option<Packed> {
+        Packed::of(self)
+    }
+}
+
+impl Portable for GiveGrant {
+    const NAME: &'static str = "give_grant";
 }

@@ -15,3 +15,15 @@ pub use purchase::Purchase;
 pub use refund::Refund;
 pub use spend::Spend;
 pub use transfer::Transfer;
+
+use credit_wallet::domain::Unpack;
+
+/// The commands of this module that another process can decide.
+pub const PORTABLE: &[Unpack] = &[
+    Unpack::of::<Adjust>(),
+    Unpack::of::<GiveGrant>(),
+    Unpack::of::<Purchase>(),
+    Unpack::of::<Refund>(),
+    Unpack::of::<Spend>(),
+    Unpack::of::<Transfer>(),
+];

@@ -2,12 +2,15 @@
 
 use credit_core::{Code, Problem, TransactionId, WalletId};
 use credit_wallet::domain::moves::{self, Deposit, Posting};
-use credit_wallet::domain::{Account, Answer, Command, Desk, Direction, Kind, Needs, Note, Parties, claim};
+use credit_wallet::domain::{
+    Account, Answer, Command, Desk, Direction, Kind, Needs, Note, Packed, Parties, Portable, claim,
+};
+use serde::{Deserialize, Serialize};
 
 use super::past_expiry;
 
 /// `{"type": "purchase"}`: a paid lot. The payment's `external_id` buys once, for ever.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Purchase {
     /// The wallet.
     pub wallet: WalletId,
@@ -68,4 +71,11 @@ impl Command for Purchase {
         }
         Ok(Answer::Posted(index))
     }
+    fn packed(&self) -> Option<Packed> {
+        Packed::of(self)
+    }
+}
+
+impl Portable for Purchase {
+    const NAME: &'static str = "purchase";
 }

@@ -1,18 +1,18 @@
 //! Credits given back to where they came from.
 
-use std::sync::Arc;
-
 use credit_core::{Amount, Code, Problem, WalletId};
 use credit_wallet::domain::moves::{self, Deposit, Posting};
 use credit_wallet::domain::{
-    Account, Answer, Category, Command, Desk, Direction, Kind, Needs, Note, Parties, Refunded, Transaction,
+    Account, Answer, Category, Command, Desk, Direction, Kind, Needs, Note, Packed, Parties, Portable,
+    Refunded, Transaction,
 };
+use serde::{Deserialize, Serialize};
 
 /// `POST /v1/transactions/{id}/refund`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Refund {
     /// What is refunded.
-    pub original: Arc<Transaction>,
+    pub original: Box<Transaction>,
     /// How much; `None` is all that can still be refunded.
     pub amount: Option<Amount>,
     /// How long the successor of an ended lot lives, in seconds.
@@ -148,4 +148,11 @@ impl Command for Refund {
             self.give_back(desk, progress, wanted)
         }
     }
+    fn packed(&self) -> Option<Packed> {
+        Packed::of(self)
+    }
+}
+
+impl Portable for Refund {
+    const NAME: &'static str = "refund";
 }

@@ -2,10 +2,11 @@
 
 use credit_core::{Amount, Problem, WalletId};
 use credit_wallet::domain::moves::{self, Posting};
-use credit_wallet::domain::{Account, Answer, Command, Desk, Direction, Kind, Needs, Note};
+use credit_wallet::domain::{Account, Answer, Command, Desk, Direction, Kind, Needs, Note, Packed, Portable};
+use serde::{Deserialize, Serialize};
 
 /// `{"type": "spend"}`: draws from the lots in their order and, as far as the overdraft allows, beyond them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Spend {
     /// The wallet.
     pub wallet: WalletId,
@@ -33,4 +34,11 @@ impl Command for Spend {
         posting.overdrawn = drawn.overdrawn;
         desk.post(self.wallet, Direction::Debit, Account::Revenue, posting).map(Answer::Posted)
     }
+    fn packed(&self) -> Option<Packed> {
+        Packed::of(self)
+    }
+}
+
+impl Portable for Spend {
+    const NAME: &'static str = "spend";
 }

@@ -2,11 +2,12 @@
 
 use credit_core::{Amount, Code, Problem, WalletId};
 use credit_wallet::domain::moves::{self, Deposit, Posting};
-use credit_wallet::domain::{Answer, Command, Desk, Kind, Needs, Note, Taken};
+use credit_wallet::domain::{Answer, Command, Desk, Kind, Needs, Note, Packed, Portable, Taken};
+use serde::{Deserialize, Serialize};
 
 /// `{"type": "transfer"}`: lots move to another wallet of the same asset and keep expiry, effective date, category and
 /// priority; they count as created at the transfer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Transfer {
     /// Who pays.
     pub source: WalletId,
@@ -61,4 +62,11 @@ impl Command for Transfer {
         posting.taken = drawn.taken;
         desk.post_between(self.source, self.destination, posting).map(Answer::Posted)
     }
+    fn packed(&self) -> Option<Packed> {
+        Packed::of(self)
+    }
+}
+
+impl Portable for Transfer {
+    const NAME: &'static str = "transfer";
 }

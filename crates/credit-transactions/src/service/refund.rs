@@ -20,7 +20,7 @@ impl Transactions {
         let intent = request.intent()?;
         let id = request.path_id("id", TransactionId::parse)?;
         let (book, original) = self.counter.transaction(request.principal()?, id).await?;
-        let original = Arc::new(original.transaction().clone());
+        let original = Box::new(original.transaction().clone());
         let wallet = original.parties.first();
         let successor_seconds = self.counter.ledger().settings().successor_seconds;
         let command = Refund { original, amount, successor_seconds, note };

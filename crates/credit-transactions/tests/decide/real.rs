@@ -1,5 +1,6 @@
 //! The real rules, driven as the lane drives them: what is due is posted before a command, a record each; known keys
-//! are answered again; what no command needs is forgotten in between and loaded only as far as `needs` names it.
+//! are answered again; commands go through the form in which one process hands them to another; what no command needs is
+//! forgotten in between and loaded only as far as `needs` names it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -7,15 +8,16 @@ use std::sync::Arc;
 use credit_core::{
     Actor, Amount, AssetCode, GrantId, HoldId, Problem, Timestamp, TransactionId, UserId, WalletId, uuid_v7,
 };
-use credit_transactions::domain::{Adjust, GiveGrant, Purchase, Refund, Spend, Transfer};
+use credit_transactions::domain::{Adjust, GiveGrant, PORTABLE, Purchase, Refund, Spend, Transfer};
 use credit_wallet::domain::commands::{
-    CaptureHold, ChangeStatus, CreateHold, CreateWallet, ExtendHold, PatchWallet, ReleaseHold, Sweep,
+    self, CaptureHold, ChangeStatus, CreateHold, CreateWallet, ExtendHold, PatchWallet, ReleaseHold, Sweep,
     VoidGrant,
 };
 use credit_wallet::domain::moves::Deposit;
 use credit_wallet::domain::{
     Answer, Category, Command, Decided, Desk, Direction, Hold, KeyMark, Lot, Note, Place, Record, Refunded,
-    StoredRefusal, Transaction, Wallet, WalletStatus, World, check_posted, check_wallet, has_due, settle,
+    StoredRefusal, Transaction, Unpack, Wallet, WalletStatus, World, check_posted, check_wallet, has_due,
+    settle,
 };
 
 use crate::model::{Call, SUCCESSOR_MILLIS, Status};
@@ -97,6 +99,14 @@ fn deposit(
     }
 }
 
+/// A command as the process that usually writes the book gets it, if it can be handed over.
+fn handed_over(command: Arc<dyn Command>) -> Result<Arc<dyn Command>, String> {
+    let Some(packed) = command.packed() else { return Ok(command) };
+    let known: Vec<Unpack> = commands::PORTABLE.iter().chain(PORTABLE).copied().collect();
+    let unpacked = Unpack::any(&known, packed.name, &packed.bytes);
+    unpacked.ok_or_else(|| format!("{} is packed and not unpacked", packed.name))
+}
+
 impl Real {
     fn wallet_id(&self, number: usize) -> WalletId {
         self.wallet_ids.get(number).copied().unwrap_or(WalletId::from_u128(0xDEAD))
@@ -147,7 +157,7 @@ impl Real {
                 note,
             }),
             Call::Refund { transaction, amount } => Arc::new(Refund {
-                original: self.transactions[*transaction].clone(),
+                original: Box::new((*self.transactions[*transaction]).clone()),
                 amount: amount.map(units),
                 successor_seconds: SUCCESSOR_MILLIS / 1000,
                 note,
@@ -204,7 +214,7 @@ impl Real {
         {
             return Ok((again(&record, key), Vec::new()));
         }
-        let command = self.command(call);
+        let command = handed_over(self.command(call))?;
         self.load(command.as_ref());
         let mut left = Vec::new();
         for wallet in command.needs().wallets {

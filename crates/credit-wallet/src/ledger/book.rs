@@ -20,10 +20,12 @@ use super::filter::GrowingFilter;
 use super::job::{Ask, Job, Outcome};
 use super::lane::Lane;
 use super::load::{load_claims, load_filters};
+use super::pass_on::{Answers, Company};
 use super::projector::Projector;
 use super::refresh::Refreshes;
 use super::state::{State, TailGroup};
 use super::sweeper;
+use super::usual::{Usher, Usual};
 use super::views::{self, BookView};
 
 /// Groups asked for at a time.
@@ -44,6 +46,8 @@ pub struct LedgerParts {
     /// The runtime of the ledger's own tasks: a forced shutdown of the web or a client that hangs up never drops an
     /// append half way.
     pub runtime: tokio::runtime::Handle,
+    /// The other processes, where they hand each other commands.
+    pub company: Option<Company>,
 }
 
 /// All books of this process.
@@ -57,12 +61,21 @@ pub struct Ledger {
 impl Ledger {
     /// A ledger that opens books when they are asked for.
     pub fn new(parts: LedgerParts) -> Arc<Self> {
-        Arc::new(Self {
+        let ledger = Arc::new(Self {
             parts: Arc::new(parts),
             books: RwLock::default(),
             opening: tokio::sync::Mutex::default(),
             sweeper: Mutex::default(),
-        })
+        });
+        if let Some(company) = ledger.company() {
+            company.peers.answer_with(Arc::new(Answers { ledger: Arc::downgrade(&ledger) }));
+        }
+        ledger
+    }
+
+    /// The other processes, if they are known.
+    pub(crate) fn company(&self) -> Option<&Company> {
+        self.parts.company.as_ref()
     }
 
     /// The bounds.
@@ -72,12 +85,12 @@ impl Ledger {
 
     /// The book of an application, opened if need be: its views are read and the journal since is applied.
     pub async fn book(&self, app: AppId) -> Result<Arc<Book>, StoreError> {
-        if let Some(book) = self.books.read().get(&app) {
-            return Ok(book.clone());
+        if let Some(book) = self.open_book(app) {
+            return Ok(book);
         }
         let _one_at_a_time = self.opening.lock().await;
-        if let Some(book) = self.books.read().get(&app) {
-            return Ok(book.clone());
+        if let Some(book) = self.open_book(app) {
+            return Ok(book);
         }
         let book = Book::open(app, self.parts.clone()).await?;
         self.books.write().insert(app, book.clone());
@@ -101,13 +114,21 @@ impl Ledger {
         self.parts.journal.books().await
     }
 
+    /// The book of an application, if it is open.
+    pub(crate) fn open_book(&self, app: AppId) -> Option<Arc<Book>> {
+        self.books.read().get(&app).cloned()
+    }
+
     /// Every open book.
     pub fn open_books(&self) -> Vec<Arc<Book>> {
         self.books.read().values().cloned().collect()
     }
 
-    /// Finishes what waits, writes the views, and takes nothing more.
+    /// Finishes what waits and what others have asked for, writes the views, and takes nothing more.
     pub async fn shut_down(&self) {
+        if let Some(company) = self.company() {
+            company.peers.close().await;
+        }
         if let Some(task) = self.sweeper.lock().take() {
             task.abort();
         }
@@ -126,6 +147,8 @@ pub struct Book {
     pub(crate) refreshes: Refreshes,
     /// This process's lane and those of others.
     pub(crate) lanes: Lanes,
+    /// The process that usually writes the book.
+    pub(crate) usual: Usual,
     /// There are groups that the views may not show.
     pub(crate) appended: Notify,
     /// Somebody waits for the views.
@@ -176,6 +199,7 @@ impl Book {
             state: RwLock::new(state),
             refreshes: Refreshes::default(),
             lanes: Lanes::new(parts.ids.mint()),
+            usual: Usual::new(parts.ids.mint()),
             wanted: AtomicU64::new(0),
             appended: Notify::new(),
             urgent: Notify::new(),
@@ -191,7 +215,11 @@ impl Book {
         let lane = Lane::new(book.clone(), receiver);
         let projector = Projector::new(book.clone());
         let runtime = &book.parts.runtime;
-        *book.tasks.lock() = vec![runtime.spawn(lane.run()), runtime.spawn(projector.run())];
+        let mut tasks = vec![runtime.spawn(lane.run()), runtime.spawn(projector.run())];
+        if let Some(company) = book.parts.company.as_ref().filter(|_| book.parts.journal.is_shared()) {
+            tasks.push(runtime.spawn(Usher::new(book.clone(), company.peers.address()).run()));
+        }
+        *book.tasks.lock() = tasks;
         book.appended.notify_one();
         Ok(book)
     }
@@ -201,14 +229,17 @@ impl Book {
         self.id
     }
 
-    /// Decides a command, durably. Waits for the outcome until the deadline: a command that the lane has not begun by
-    /// then never happens (`503 unavailable`); of one that it has begun, the outcome is unknown (`503
-    /// outcome_unknown`).
-    pub async fn submit(&self, ask: Ask) -> Result<Outcome, Problem> {
-        if let Some(why) = self.broken.read().as_ref() {
-            tracing::error!(book = %self.id, why, "a command was refused: the book is broken");
-            return Err(Problem::new(Code::Unavailable).retry_after(1));
-        }
+    /// Of what cannot be right nobody makes more, whoever would decide it.
+    pub(crate) fn refuse_if_broken(&self) -> Result<(), Problem> {
+        let Some(why) = self.fault() else { return Ok(()) };
+        tracing::error!(book = %self.id, why, "a command was refused: the book is broken");
+        Err(Problem::new(Code::Unavailable).retry_after(1))
+    }
+
+    /// Decides a command in the lane of this process. Of one that it has not begun at the deadline nothing happens
+    /// (`503 unavailable`); of one that it has begun, the outcome is unknown (`503 outcome_unknown`).
+    pub(crate) async fn submit_here(&self, ask: Ask, until: Instant) -> Result<Outcome, Problem> {
+        self.refuse_if_broken()?;
         // Whoever is queued behind a group that cannot be appended would wait for nothing.
         if self.parts.journal.is_away() {
             return Err(Problem::because(Code::Unavailable, "The store cannot be reached.").retry_after(1));
@@ -219,7 +250,7 @@ impl Book {
         let mut job = Box::new(Job::new(ask, reply));
         self.load_needs(&mut job).await?;
         let ticket = job.ticket.clone();
-        let deadline = tokio::time::sleep(self.parts.settings.deadline);
+        let deadline = tokio::time::sleep_until(until);
         tokio::pin!(deadline);
         let busy = || Problem::because(Code::Unavailable, "The ledger is busy.").retry_after(1);
         tokio::select! {
@@ -249,7 +280,11 @@ impl Book {
 
     async fn apply_from(&self, proven: bool) -> Result<bool, StoreError> {
         let (journal, mut moved) = (&self.parts.journal, false);
-        loop {
+        for page in 0_u64.. {
+            // There is much to apply; most of it may be shown already.
+            if page == 1 && journal.is_shared() {
+                self.skip_what_is_shown().await?;
+            }
             let from = self.state.read().head + 1;
             // What ends at the head need not be looked at again: that would cost a store over a network as much again.
             let (groups, is_head) = if proven {
@@ -265,9 +300,10 @@ impl Book {
                 moved = true;
             }
             if is_head {
-                return Ok(moved);
+                break;
             }
         }
+        Ok(moved)
     }
 
     async fn take(&self, sequence: u64, group: &Group) -> Result<(), StoreError> {

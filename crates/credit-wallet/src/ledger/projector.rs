@@ -196,7 +196,7 @@ impl Projector {
         };
         metrics::gauge!("credit_ledger_view_lag_records")
             .set(f64::from(u32::try_from(lag).unwrap_or(u32::MAX)));
-        self.book.shown.send_replace(sequence);
+        self.book.tell_shown(sequence);
         Ok(true)
     }
 }
@@ -242,6 +242,15 @@ impl Book {
     fn is_shown(&self) -> bool {
         let state = self.state.read();
         state.shown >= state.head
+    }
+
+    /// Tells who waits for the views how far they are.
+    pub(crate) fn tell_shown(&self, sequence: u64) {
+        self.shown.send_if_modified(|shown| {
+            let is_more = *shown < sequence;
+            *shown = sequence.max(*shown);
+            is_more
+        });
     }
 
     /// Whether somebody waits for what the views do not show.

@@ -48,6 +48,7 @@ impl Book {
         if !self.parts.journal.is_shared() {
             return Ok(());
         }
+        self.usual.note_a_read();
         self.refreshes.after_now(|| async { self.catch_up().await.map(|_| ()) }).await
     }
 
@@ -92,6 +93,9 @@ impl Book {
     /// A wallet as far as this process knows it, for who only asks whose it is: that never changes. One that is not known
     /// is looked for at the head.
     pub async fn known_wallet(&self, id: WalletId) -> Result<Option<Arc<Wallet>>, StoreError> {
+        if let Some(known) = self.state.read().acquaintance(id) {
+            return Ok(Some(known.clone()));
+        }
         match self.loaded_wallet(id).await? {
             None if self.parts.journal.is_shared() => self.kept_wallet(id).await,
             known => Ok(known),

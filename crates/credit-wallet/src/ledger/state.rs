@@ -106,6 +106,8 @@ pub(crate) struct State {
     /// Counts removals from memory, so that a slow load does not bring back what has moved on since.
     pub(crate) removals: u64,
     wallets: HashMap<WalletId, Cached>,
+    /// Wallets as they once were, for who only asks whose they are.
+    acquainted: HashMap<WalletId, Arc<Wallet>>,
     claims: HashMap<u128, Place>,
     /// The wallets of the holds and lots that the tail changed.
     owners: HashMap<u128, WalletId>,
@@ -141,6 +143,7 @@ impl State {
             totals: view.totals,
             removals: 0,
             wallets: HashMap::new(),
+            acquainted: HashMap::new(),
             claims: HashMap::new(),
             owners: HashMap::new(),
             tick: AtomicU64::new(0),
@@ -189,6 +192,11 @@ impl State {
         let cached = self.wallets.get(&id)?;
         cached.used.store(self.tick.load(Ordering::Relaxed), Ordering::Relaxed);
         Some(&cached.wallet)
+    }
+
+    /// A wallet as it is or once was: whose it is never changes.
+    pub(crate) fn acquaintance(&self, id: WalletId) -> Option<&Arc<Wallet>> {
+        self.wallet(id).or_else(|| self.acquainted.get(&id))
     }
 
     /// Changes a wallet in memory.
@@ -288,6 +296,32 @@ impl State {
         self.tail.push_back(group);
     }
 
+    /// Goes on from where the views are, without the groups in between, as if the book had just been opened. The views show
+    /// more than is applied here. What was known of claims ends: until the newest generation is complete, each has to be
+    /// looked up.
+    pub(crate) fn jump(&mut self, view: BookView, keep_wallets: usize) {
+        let newest = view.claims_made / self.claims_per_generation;
+        self.filters.split_off(&newest);
+        let growing = if view.claims_made.is_multiple_of(self.claims_per_generation) {
+            GrowingFilter::of(usize::try_from(self.claims_per_generation).unwrap_or(usize::MAX))
+        } else {
+            GrowingFilter::Unknown
+        };
+        self.growing = BTreeMap::from([(newest, growing)]);
+        if self.acquainted.len() > keep_wallets {
+            self.acquainted.clear();
+        }
+        let known = std::mem::take(&mut self.wallets);
+        self.acquainted.extend(known.into_iter().map(|(id, cached)| (id, cached.wallet)));
+        (self.head, self.shown, self.hash) = (view.sequence, view.sequence, view.hash);
+        (self.clock, self.mint) = (self.clock.max(view.clock), self.mint.max(view.mint));
+        (self.claims_made, self.totals, self.lag) = (view.claims_made, view.totals, 0);
+        self.tail.clear();
+        self.claims.clear();
+        self.owners.clear();
+        self.removals += 1;
+    }
+
     /// The wallets that the groups up to this one change which the views are not known to show.
     pub(crate) fn wallets_changed_since_shown(&self, until: u64) -> Vec<WalletId> {
         let groups = self.tail.iter().filter(|group| self.shown < group.sequence && group.sequence <= until);
@@ -299,6 +333,9 @@ impl State {
     /// The views show everything up to `shown`: forgets what is only needed until then, but keeps the groups of the
     /// round before for commands on their way.
     pub(crate) fn mark_shown(&mut self, shown: u64, touched: &[WalletId], keep_wallets: usize) {
+        if shown <= self.shown {
+            return; // another process has shown more since, and this one has jumped there
+        }
         let before = std::mem::replace(&mut self.shown, shown);
         while self.tail.front().is_some_and(|group| group.sequence <= before) {
             let Some(group) = self.tail.pop_front() else { break };

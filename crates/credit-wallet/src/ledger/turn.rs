@@ -21,17 +21,81 @@ const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// In place of the owner: the last one has nothing to write.
 const NOBODY: u128 = 0;
 
-/// What this process knows of who writes the views.
-pub(crate) struct Turns {
+/// A seat that one of several processes has at a time: told by beats in a document, advice and never a lock.
+pub(super) struct Seat {
+    document: &'static str,
     me: u128,
+    /// Where the others reach this process, if they may.
+    at: Option<String>,
     /// The last beat that was seen, and when it was new.
     seen: Beat,
     seen_at: Option<Instant>,
 }
 
+impl Seat {
+    pub(super) fn new(document: &'static str, me: u128, at: Option<String>) -> Self {
+        Self { document, me: me.max(1), at, seen: Beat::default(), seen_at: None }
+    }
+
+    /// The watermark of the views, if there is one, and whether the seat is this process's or free.
+    pub(super) async fn look(&mut self, book: &Book) -> Result<(Option<BookView>, bool), StoreError> {
+        let ids = [views::BOOK.to_owned(), self.document.to_owned()];
+        let found = book.parts.documents.get_many(book.id, &views::BOOKS, &ids).await?;
+        let [watermark, beat] = <[_; 2]>::try_from(found)
+            .map_err(|_| StoreError::Corrupt("two were asked for, and not two were answered".to_owned()))?;
+        let beat: Beat = beat.map(|beat| views::read(&beat)).transpose()?.unwrap_or_default();
+        let is_mine = self.is_mine(beat, Instant::now());
+        Ok((watermark.map(|watermark| views::read(&watermark)).transpose()?, is_mine))
+    }
+
+    fn is_mine(&mut self, beat: Beat, now: Instant) -> bool {
+        if beat != self.seen || self.seen_at.is_none() {
+            (self.seen, self.seen_at) = (beat, Some(now));
+        }
+        let is_stale = self.seen_at.is_some_and(|at| now.duration_since(at) > PATIENCE);
+        self.seen.owner == NOBODY || self.is_held() || is_stale
+    }
+
+    /// Whether this process was the last to show that it has the seat.
+    pub(super) fn is_held(&self) -> bool {
+        self.seen.owner == self.me
+    }
+
+    /// Who has it and where that process is reached, if it is another one and says so.
+    pub(super) fn other(&self) -> Option<(u128, &str)> {
+        let at = self.seen.at.as_deref()?;
+        (!self.is_held() && self.seen.owner != NOBODY).then_some((self.seen.owner, at))
+    }
+
+    /// Shows that this process has it, if it has not for a while.
+    pub(super) async fn beat(&mut self, book: &Book) -> Result<(), CommitError> {
+        let is_fresh = self.seen_at.is_some_and(|at| at.elapsed() < BEAT_EVERY);
+        if self.is_held() && is_fresh { Ok(()) } else { self.put(book, self.me).await }
+    }
+
+    /// Leaves it, so that the next one need not wait.
+    pub(super) async fn leave(&mut self, book: &Book) -> Result<(), CommitError> {
+        if self.is_held() { self.put(book, NOBODY).await } else { Ok(()) }
+    }
+
+    async fn put(&mut self, book: &Book, owner: u128) -> Result<(), CommitError> {
+        let at = self.at.clone().filter(|_| owner != NOBODY);
+        // Of two that are put at the same count, the first one stays.
+        let beat = Beat { owner, count: self.seen.count + 1, at };
+        book.parts.documents.commit(book.id, Batch::of(views::beat_write(self.document, &beat))).await?;
+        (self.seen, self.seen_at) = (beat, Some(Instant::now()));
+        Ok(())
+    }
+}
+
+/// What this process knows of who writes the views.
+pub(crate) struct Turns {
+    seat: Seat,
+}
+
 impl Turns {
     pub(crate) fn new(me: u128) -> Self {
-        Self { me: me.max(1), seen: Beat::default(), seen_at: None }
+        Self { seat: Seat::new(views::PROJECTOR, me, None) }
     }
 
     /// Takes for shown what others have written, and answers whether it is this process's turn to write the rest. Of
@@ -40,39 +104,17 @@ impl Turns {
         if !self.look(book).await? {
             return Ok(false);
         }
-        let had_it = self.seen.owner == self.me;
-        self.beat(book).await?;
+        let had_it = self.seat.is_held();
+        self.seat.beat(book).await?;
         Ok(had_it || self.look(book).await?)
     }
 
     async fn look(&mut self, book: &Book) -> Result<bool, StoreError> {
-        let ids = [views::BOOK.to_owned(), views::PROJECTOR.to_owned()];
-        let found = book.parts.documents.get_many(book.id, &views::BOOKS, &ids).await?;
-        let [watermark, beat] = <[_; 2]>::try_from(found)
-            .map_err(|_| StoreError::Corrupt("two were asked for, and not two were answered".to_owned()))?;
+        let (watermark, is_mine) = self.seat.look(book).await?;
         if let Some(watermark) = watermark {
-            let view: BookView = views::read(&watermark)?;
-            book.take_for_shown(view.sequence);
+            book.take_for_shown(watermark.sequence);
         }
-        let beat: Beat = beat.map(|beat| views::read(&beat)).transpose()?.unwrap_or_default();
-        Ok(self.is_mine(beat, Instant::now()))
-    }
-
-    fn is_mine(&mut self, beat: Beat, now: Instant) -> bool {
-        if beat != self.seen || self.seen_at.is_none() {
-            (self.seen, self.seen_at) = (beat, Some(now));
-        }
-        let is_stale = self.seen_at.is_some_and(|at| now.duration_since(at) > PATIENCE);
-        beat.owner == NOBODY || beat.owner == self.me || is_stale
-    }
-
-    /// Shows that this process writes, if it has not for a while.
-    async fn beat(&mut self, book: &Book) -> Result<(), CommitError> {
-        let is_fresh = self.seen_at.is_some_and(|at| at.elapsed() < BEAT_EVERY);
-        if self.seen.owner == self.me && is_fresh {
-            return Ok(());
-        }
-        self.put(book, self.me).await
+        Ok(is_mine)
     }
 
     /// Writes a batch. It may take longer than others are patient, so that this process shows meanwhile that it is at it,
@@ -83,22 +125,14 @@ impl Turns {
         loop {
             tokio::select! {
                 done = &mut commit => return done,
-                () = tokio::time::sleep(BEAT_EVERY), if self.seen.owner == self.me => self.beat(book).await?,
+                () = tokio::time::sleep(BEAT_EVERY), if self.seat.is_held() => self.seat.beat(book).await?,
             }
         }
     }
 
     /// Has nothing more to write: the next one need not wait.
     pub(crate) async fn end(&mut self, book: &Book) -> Result<(), CommitError> {
-        if self.seen.owner == self.me { self.put(book, NOBODY).await } else { Ok(()) }
-    }
-
-    async fn put(&mut self, book: &Book, owner: u128) -> Result<(), CommitError> {
-        // Of two that are put at the same count, the first one stays.
-        let beat = Beat { owner, count: self.seen.count + 1 };
-        book.parts.documents.commit(book.id, Batch::of(views::beat_write(&beat))).await?;
-        (self.seen, self.seen_at) = (beat, Some(Instant::now()));
-        Ok(())
+        self.seat.leave(book).await
     }
 }
 
@@ -115,7 +149,7 @@ impl Book {
             state.mark_shown(shown, &touched, self.parts.settings.cached_wallets);
             shown
         };
-        self.shown.send_replace(shown);
+        self.tell_shown(shown);
     }
 }
 
@@ -125,8 +159,8 @@ mod tests {
 
     #[test]
     fn a_turn_is_left_to_whoever_beats_and_taken_from_whoever_stopped() {
-        let mut turns = Turns::new(7);
-        let by = |owner, count| Beat { owner, count };
+        let mut turns = Seat::new(views::PROJECTOR, 7, None);
+        let by = |owner, count| Beat { owner, count, at: None };
         let mut now = Instant::now();
         assert!(turns.is_mine(Beat::default(), now), "nobody writes");
         assert!(!turns.is_mine(by(8, 1), now));
@@ -139,5 +173,8 @@ mod tests {
         assert!(turns.is_mine(by(7, 3), now), "it is this one's");
         assert!(!turns.is_mine(by(8, 4), now), "both wrote, and the later one goes on");
         assert!(turns.is_mine(by(NOBODY, 5), now), "it has nothing more to write");
+        assert_eq!(turns.other(), None);
+        assert!(!turns.is_mine(Beat { at: Some("there".to_owned()), ..by(8, 6) }, now));
+        assert_eq!(turns.other(), Some((8, "there")));
     }
 }

@@ -45,16 +45,22 @@ pub static ALL: [&Collection; 10] =
 /// The id of the only document in [`BOOKS`] of an application.
 pub const BOOK: &str = "book";
 
-/// The id of the only other one: who writes the views, where several processes could.
+/// The id of another one: who writes the views, where several processes could.
 pub const PROJECTOR: &str = "projector";
 
-/// A sign that somebody writes the views.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The same for who usually writes the book itself, where the processes hand each other commands.
+pub const WRITER: &str = "writer";
+
+/// A sign that somebody is at it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beat {
     /// Who; 0 if nobody has anything to write.
     pub owner: u128,
     /// Grows with every beat.
     pub count: u64,
+    /// Where the others reach it, if they may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
 }
 
 /// How far the views of a book are, and what a restart needs to go on from there.
@@ -171,9 +177,9 @@ pub fn book_write(view: &BookView) -> Write {
     put(&BOOKS, BOOK.to_owned(), view.sequence, json(view), Vec::new())
 }
 
-/// That somebody writes the views.
-pub(crate) fn beat_write(beat: &Beat) -> Write {
-    put(&BOOKS, PROJECTOR.to_owned(), beat.count, json(beat), Vec::new())
+/// That somebody has a seat.
+pub(crate) fn beat_write(seat: &str, beat: &Beat) -> Write {
+    put(&BOOKS, seat.to_owned(), beat.count, json(beat), Vec::new())
 }
 
 /// A filter over a complete generation of claims.

@@ -11,4 +11,6 @@ mod reconcile;
 mod rounds;
 mod shared;
 mod support;
+mod switchboard;
 mod turns;
+mod usual;

@@ -1,12 +1,15 @@
 //! Two processes on one book.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use credit_core::memory::{MemoryDocuments, MemoryJournal};
+use credit_core::ports::StoreError;
 use credit_core::ports::documents::{Batch, CommitError, Documents, Write};
-use credit_core::testkit::{Between, MeddlesWithDocuments};
+use credit_core::ports::journal::{BookId, Group, Journal, Sequence};
+use credit_core::testkit::{Between, MeddlesWithDocuments, MeddlesWithJournal};
 use credit_core::{AppId, Code};
 use credit_wallet::ledger::{LedgerSettings, rebuild_views, views};
 use futures_util::future::join_all;
@@ -197,4 +200,58 @@ async fn a_refund_is_not_made_again_after_a_rebuild_that_broke_off() {
     assert_eq!(again.code(), Code::RefundExceedsOriginal);
     assert_eq!(balance(&after, wallet).await, 10);
     house.verify(&after).await;
+}
+
+/// A journal of which one process counts the groups that it reads.
+struct Read {
+    inner: Arc<MemoryJournal>,
+    groups: AtomicUsize,
+}
+
+#[async_trait]
+impl MeddlesWithJournal for Read {
+    fn behind(&self) -> &dyn Journal {
+        &*self.inner
+    }
+
+    async fn read(
+        &self,
+        book: BookId,
+        from: Sequence,
+        limit: usize,
+    ) -> Result<Vec<(Sequence, Group)>, StoreError> {
+        let groups = self.inner.read(book, from, limit).await?;
+        self.groups.fetch_add(groups.len(), Ordering::Relaxed);
+        Ok(groups)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_was_not_asked_for_long_goes_on_from_the_watermark() {
+    const SPENDS: usize = 2_500;
+    let (journal, documents) = (Arc::new(MemoryJournal::shared()), Arc::new(MemoryDocuments::new()));
+    let read = Arc::new(Between(Read { inner: journal.clone(), groups: AtomicUsize::new(0) }));
+    let house = House::over(journal, documents.clone());
+    let idle =
+        House { journal: read.clone(), clock: house.clock.clone(), ..House::over(read.clone(), documents) };
+    let (busy, idle) = (house.book().await, idle.book().await);
+    let wallet = wallet_with(&busy, 1, 10_000).await;
+    assert_eq!(balance(&idle, wallet).await, 10_000);
+    for call in 0..SPENDS {
+        busy.submit(keyed(Take::new(wallet, 1), &format!("call-{call}"))).await.expect("enough is there");
+    }
+    busy.flush().await.expect("the views catch up");
+
+    let before = read.0.groups.load(Ordering::Relaxed);
+    assert_eq!(balance(&idle, wallet).await, 10_000 - i64::try_from(SPENDS).expect("small"));
+    let groups = read.0.groups.load(Ordering::Relaxed) - before;
+    assert!(groups < 200, "{groups} groups of {SPENDS} were read");
+    assert_eq!(idle.totals(), busy.totals());
+    // It knows every key, and goes on.
+    for call in [0, 7, SPENDS - 1] {
+        let again = idle.submit(keyed(Take::new(wallet, 1), &format!("call-{call}"))).await;
+        assert!(again.expect("its answer").replayed, "{call}");
+    }
+    idle.submit(keyed(Take::new(wallet, 1), "one more")).await.expect("enough is there");
+    house.verify(&idle).await;
 }

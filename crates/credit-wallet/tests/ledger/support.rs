@@ -14,10 +14,14 @@ use credit_core::{Actor, AppId, AssetCode, Code, Problem, Timestamp, UserId, Wal
 use credit_wallet::domain::commands::CreateWallet;
 use credit_wallet::domain::moves::{self, Deposit, Posting};
 use credit_wallet::domain::{
-    Account, Answer, Category, Command, Desk, Direction, KeyMark, Kind, Needs, Note, Transaction, claim,
+    Account, Answer, Category, Command, Desk, Direction, KeyMark, Kind, Needs, Note, Packed, Portable,
+    Transaction, claim,
 };
 use credit_wallet::ledger::{Ask, Book, Ledger, LedgerParts, LedgerSettings, Outcome, Replayed, verify_book};
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use crate::switchboard::Switchboard;
 
 pub(crate) const APP: AppId = AppId::from_u128(0xA);
 
@@ -28,6 +32,8 @@ pub(crate) struct House {
     pub(crate) documents: Arc<dyn Documents>,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) settings: LedgerSettings,
+    /// Over which its processes hand each other commands, if they do.
+    pub(crate) board: Option<Arc<Switchboard>>,
 }
 
 impl House {
@@ -42,7 +48,7 @@ impl House {
             claims_per_generation: 8,
             ..LedgerSettings::default()
         };
-        Self { journal, documents, clock: Arc::new(TestClock::new()), settings }
+        Self { journal, documents, clock: Arc::new(TestClock::new()), settings, board: None }
     }
 
     pub(crate) fn ledger_on(&self, runtime: tokio::runtime::Handle) -> Arc<Ledger> {
@@ -55,6 +61,7 @@ impl House {
             ids: Arc::new(ids),
             settings: self.settings.clone(),
             runtime,
+            company: self.board.as_ref().map(Switchboard::company),
         })
     }
 
@@ -73,6 +80,7 @@ impl House {
 
     /// The views show everything, and it is what the journal says.
     pub(crate) async fn verify(&self, book: &Book) -> Replayed {
+        book.refresh().await.expect("the journal can be read"); // what others have appended
         let mut flushed = book.flush().await;
         for _ in 0..100 {
             if flushed.is_ok() {
@@ -125,7 +133,7 @@ pub(crate) fn posted(outcome: &Outcome) -> Arc<Transaction> {
 }
 
 /// Credits come in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Give {
     pub(crate) wallet: WalletId,
     pub(crate) deposit: Deposit,
@@ -162,10 +170,17 @@ impl Command for Give {
         posting.credited.push(moves::credit(desk, self.wallet, &self.deposit)?);
         desk.post(self.wallet, Direction::Credit, Account::Issuance, posting).map(Answer::Posted)
     }
+    fn packed(&self) -> Option<Packed> {
+        Packed::of(self)
+    }
+}
+
+impl Portable for Give {
+    const NAME: &'static str = "give";
 }
 
 /// Credits go out.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Take {
     pub(crate) wallet: WalletId,
     pub(crate) amount: i64,
@@ -193,6 +208,13 @@ impl Command for Take {
         (posting.taken, posting.overdrawn) = (drawn.taken, drawn.overdrawn);
         desk.post(self.wallet, Direction::Debit, Account::Revenue, posting).map(Answer::Posted)
     }
+    fn packed(&self) -> Option<Packed> {
+        Packed::of(self)
+    }
+}
+
+impl Portable for Take {
+    const NAME: &'static str = "take";
 }
 
 /// All that was taken goes back to its lots, once.

@@ -1,13 +1,15 @@
 //! Takes a lot back.
 
 use credit_core::{GrantId, Problem, WalletId};
+use serde::{Deserialize, Serialize};
 
 use crate::domain::desk::{Command, Desk, Needs};
 use crate::domain::moves::void_lot;
+use crate::domain::portable::{Packed, Portable};
 use crate::domain::record::Answer;
 
 /// `POST /v1/grants/{id}/void`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct VoidGrant {
     /// The wallet of the lot.
     pub wallet: WalletId,
@@ -27,4 +29,11 @@ impl Command for VoidGrant {
         desk.bump(self.wallet)?;
         void_lot(desk, self.wallet, self.grant).map(Answer::Posted)
     }
+    fn packed(&self) -> Option<Packed> {
+        Packed::of(self)
+    }
+}
+
+impl Portable for VoidGrant {
+    const NAME: &'static str = "void_grant";
 }

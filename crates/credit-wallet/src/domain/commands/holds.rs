@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use credit_core::{Amount, HoldId, Problem, WalletId};
+use serde::{Deserialize, Serialize};
 
 use crate::domain::desk::{Command, Desk, Needs};
 use crate::domain::moves::{self, Reserve};
+use crate::domain::portable::{Packed, Portable};
 use crate::domain::record::Answer;
 
 /// `POST /v1/wallets/{id}/holds`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CreateHold {
     /// The wallet.
     pub wallet: WalletId,
@@ -41,6 +43,13 @@ impl Command for CreateHold {
         };
         moves::reserve(desk, self.wallet, &reserve).map(Box::new).map(Answer::Hold)
     }
+    fn packed(&self) -> Option<Packed> {
+        Packed::of(self)
+    }
+}
+
+impl Portable for CreateHold {
+    const NAME: &'static str = "create_hold";
 }
 
 fn needs(wallet: WalletId, hold: HoldId) -> Needs {
@@ -48,7 +57,7 @@ fn needs(wallet: WalletId, hold: HoldId) -> Needs {
 }
 
 /// `POST /v1/holds/{id}/capture`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct CaptureHold {
     /// The wallet of the hold.
     pub wallet: WalletId,
@@ -73,10 +82,17 @@ impl Command for CaptureHold {
         moves::capture(desk, self.wallet, self.hold, self.amount.map(Amount::units), self.last)
             .map(Answer::Posted)
     }
+    fn packed(&self) -> Option<Packed> {
+        Packed::of(self)
+    }
+}
+
+impl Portable for CaptureHold {
+    const NAME: &'static str = "capture_hold";
 }
 
 /// `POST /v1/holds/{id}/release`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct ReleaseHold {
     /// The wallet of the hold.
     pub wallet: WalletId,
@@ -96,10 +112,17 @@ impl Command for ReleaseHold {
         desk.bump(self.wallet)?;
         moves::release(desk, self.wallet, self.hold).map(Box::new).map(Answer::Hold)
     }
+    fn packed(&self) -> Option<Packed> {
+        Packed::of(self)
+    }
+}
+
+impl Portable for ReleaseHold {
+    const NAME: &'static str = "release_hold";
 }
 
 /// `POST /v1/holds/{id}/extend`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct ExtendHold {
     /// The wallet of the hold.
     pub wallet: WalletId,
@@ -122,4 +145,11 @@ impl Command for ExtendHold {
         let expires_at = desk.now().plus_seconds(self.expires_in_seconds);
         moves::extend(desk, self.wallet, self.hold, expires_at).map(Box::new).map(Answer::Hold)
     }
+    fn packed(&self) -> Option<Packed> {
+        Packed::of(self)
+    }
+}
+
+impl Portable for ExtendHold {
+    const NAME: &'static str = "extend_hold";
 }

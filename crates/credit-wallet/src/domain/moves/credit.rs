@@ -1,6 +1,7 @@
 //! Credits that come in.
 
 use credit_core::{GrantId, Problem, Timestamp, WalletId};
+use serde::{Deserialize, Serialize};
 
 use crate::domain::desk::Desk;
 use crate::domain::lot::{Category, Lot, Priority};
@@ -8,7 +9,7 @@ use crate::domain::refusal::overflow;
 use crate::domain::transaction::Credited;
 
 /// A lot to open.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Deposit {
     /// How many credits.
     pub amount: i64,
