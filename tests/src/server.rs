@@ -36,6 +36,12 @@ pub fn on_mongodb<'a>(
     place.iter().chain(settings).copied().collect()
 }
 
+/// Settings of processes on one database that hand each other commands.
+pub const HANDING: [(&str, &str); 2] = [
+    ("CREDIT_PEERS__LISTEN", "127.0.0.1:0"),
+    ("CREDIT_PEERS__SECRET", "cGVlcnMtb2YtdGhlLXRlc3RzLXBlZXJzLW9mLXRlc3Q="),
+];
+
 /// A running server. It is killed when dropped, and its directory goes with it.
 pub struct Server {
     child: Child,
@@ -197,6 +203,11 @@ impl Server {
     pub fn set(&mut self, name: &str, value: &str) {
         self.settings.retain(|(known, _)| known != name);
         self.settings.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The same, as if it had never been set.
+    pub fn unset(&mut self, name: &str) {
+        self.settings.retain(|(known, _)| known != name);
     }
 
     /// Starts again on the same directory.

@@ -9,7 +9,7 @@ use credit_infra::testkit::mongod::{fresh_database, shared};
 use credit_tests::balancer::Balancer;
 use credit_tests::client::{Answer, Client};
 use credit_tests::contract::all_pages;
-use credit_tests::server::{Server, on_mongodb};
+use credit_tests::server::{HANDING, Server, on_mongodb};
 use credit_tests::story::{Owner, audit, purchase, register, unique, wallet};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -141,9 +141,18 @@ fn look_at_all(app: &Client, owners: &[Owner], decided: &[Decided]) {
 
 #[test]
 fn three_processes_are_restarted_in_turn_under_load_and_not_one_call_fails() {
+    restart_in_turn(&[]);
+}
+
+#[test]
+fn nor_does_one_where_they_hand_each_other_commands() {
+    restart_in_turn(&HANDING);
+}
+
+fn restart_in_turn(more: &[(&str, &str)]) {
     let database = fresh_database();
     let uri = shared().uri();
-    let settings = [("CREDIT_SERVER__DRAIN_DELAY", DRAIN_DELAY)];
+    let settings = [&[("CREDIT_SERVER__DRAIN_DELAY", DRAIN_DELAY)], more].concat();
     let first = Server::start(&on_mongodb(&uri, &database, &settings)).expect("a server");
     let mut servers: Vec<_> = (1..PROCESSES).map(|_| first.start_another().expect("another")).collect();
     servers.insert(0, first);

@@ -49,7 +49,7 @@ pub(crate) fn run(sources: Sources) -> Result<(), Failure> {
     let log = crate::log::start(&before.log, tracing.as_ref());
     let traces = tracing.clone().map(|tracing| -> Arc<dyn Traces> { Arc::new(JoinedTraces(tracing)) });
     let profiles = before.profiling.then(|| -> Arc<dyn Profiles> { Arc::new(ProcessProfiles::default()) });
-    let process = Process { vault: None, log: Some(log), traces, profiles };
+    let process = Process { vault: None, has_peers: true, log: Some(log), traces, profiles };
     let started = Instant::now();
     let system = actix_web::rt::System::new();
     let ended = system.block_on(serve(sources, before, process, started));

@@ -39,6 +39,7 @@ async fn measure(handle: tokio::runtime::Handle) -> anyhow::Result<()> {
         ids: Arc::new(OsIds::new()),
         settings: LedgerSettings::default(),
         runtime: handle,
+        company: None,
     });
     let app = AppId::from_u128(1);
     let book = ledger.book(app).await?;

@@ -82,6 +82,11 @@ pub(crate) fn setting(name: &str, usual: u32) -> anyhow::Result<u32> {
 }
 
 pub(crate) fn serve(mongo: &Mongo, database: &str) -> anyhow::Result<Server> {
+    serve_with(mongo, database, &[])
+}
+
+/// With more settings.
+pub(crate) fn serve_with(mongo: &Mongo, database: &str, more: &[(&str, &str)]) -> anyhow::Result<Server> {
     let uri = mongo.uri();
     let mut settings = vec![
         ("CREDIT_LOG__LEVEL", "warn"),
@@ -90,6 +95,7 @@ pub(crate) fn serve(mongo: &Mongo, database: &str) -> anyhow::Result<Server> {
         ("CREDIT_STORE__MONGODB__DATABASE", database),
     ];
     settings.extend(SECRETS);
+    settings.extend_from_slice(more);
     Server::start(&settings)
 }
 
@@ -194,6 +200,7 @@ fn measure_alone(mongo: &Mongo) -> anyhow::Result<()> {
             ids: Arc::new(OsIds::new()),
             settings: LedgerSettings::default(),
             runtime: tokio::runtime::Handle::current(),
+            company: None,
         });
         let app = AppId::from_u128(1);
         let book = ledger.book(app).await?;

@@ -1,5 +1,5 @@
-//! Three processes on one database beside one of them, at as many connections: all three on one book, and each with a book
-//! of its own, as a balancer that goes by the caller's key gives them calls.
+//! Three processes on one database beside one of them, at as many connections: all three on one book, each for itself and
+//! handing each other commands, and each with a book of its own, as a balancer that goes by the caller's key gives them calls.
 //!
 //! The one is measured before and after the three, for a larger database is slower.
 
@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use anyhow::{anyhow, ensure};
 use credit_infra::testkit::mongod::Mongo;
 use credit_tests::contract::{ALL_SCOPES, other_app_key};
-use credit_tests::server::Server;
+use credit_tests::server::{HANDING, Server};
 
 use crate::cage::Cage;
 use crate::http::{Groups, lag, prepare};
-use crate::mongo::{ONE, serve, setting};
+use crate::mongo::{ONE, serve, serve_with, setting};
 use crate::room::Room;
 use crate::shown::Shown;
 use crate::wrk::{self, Callers, Load};
@@ -57,7 +57,7 @@ struct Bench<'a> {
 /// Measures; each process with that share of a processor, if one is given.
 pub(crate) fn measure(
     mongo: &Mongo,
-    first: Server,
+    mut first: Server,
     wallets: Vec<String>,
     seconds: u32,
     percent: Option<u32>,
@@ -86,18 +86,33 @@ pub(crate) fn measure(
     let all_before =
         bench.run("all-before", &[(&first, &shop), (&first, &others[0]), (&first, &others[1])])?;
 
-    let mut servers = [first, serve(mongo, ONE)?, serve(mongo, ONE)?];
-    let _cages = [cage(&servers[1])?, cage(&servers[2])?];
+    // As many threads for the web as a process's share of the processors, as a pod has them by its limit.
+    let one_of_three = |more: &[(&str, &str)]| match percent {
+        None => serve_with(mongo, ONE, &[&[("CREDIT_SERVER__WORKERS", "1")], more].concat()),
+        Some(_) => serve_with(mongo, ONE, more),
+    };
+    ensure!(first.terminate()? == Some(0), "a process did not end well:\n{}", first.log());
+    let servers = [one_of_three(&[])?, one_of_three(&[])?, one_of_three(&[])?];
+    let _cages = [cage(&servers[0])?, cage(&servers[1])?, cage(&servers[2])?];
     let [a, b, c] = &servers;
     println!("\nthree processes on one book, {connections} connections together");
     let shared = bench.run("shared", &[(a, &shop), (b, &shop), (c, &shop)])?;
     println!("\nthree processes, a book for each, {connections} connections together");
     let each = bench.run("each", &[(a, &shop), (b, &others[0]), (c, &others[1])])?;
-    for other in &mut servers[1..] {
-        ensure!(other.terminate()? == Some(0), "a process did not end well:\n{}", other.log());
-    }
+    stop(servers)?;
 
-    let [first, ..] = &servers;
+    let servers = [one_of_three(&HANDING)?, one_of_three(&HANDING)?, one_of_three(&HANDING)?];
+    let _cages = [cage(&servers[0])?, cage(&servers[1])?, cage(&servers[2])?];
+    let [a, b, c] = &servers;
+    println!(
+        "\nthree processes on one book that hand each other commands, {connections} connections together"
+    );
+    let handed = bench.run("handed", &[(a, &shop), (b, &shop), (c, &shop)])?;
+    stop(servers)?;
+
+    let first = serve(mongo, ONE)?;
+    let _cage = cage(&first)?;
+    let first = &first;
     println!("\none process on three books again");
     let all_after = bench.run("all-after", &[(first, &shop), (first, &others[0]), (first, &others[1])])?;
     println!("\none process on one book again");
@@ -106,12 +121,20 @@ pub(crate) fn measure(
     let ratio = |what: &str, rate: fn(&Rates) -> f64| {
         let one = f64::midpoint(rate(&before), rate(&after));
         let all = f64::midpoint(rate(&all_before), rate(&all_after));
-        let (shared, each) = (rate(&shared) / one, rate(&each) / all);
+        let (shared, handed, each) = (rate(&shared) / one, rate(&handed) / one, rate(&each) / all);
         println!("\n{what}: three processes on one book: {shared:.2} of one ({one:.0}, before and after)");
+        println!("{what}: three that hand each other commands: {handed:.2} of one");
         println!("{what}: three processes, a book for each: {each:.2} of one on all three ({all:.0})");
     };
     ratio("answered", |rates| rates.answered);
     ratio("shown", |rates| rates.shown);
+    Ok(())
+}
+
+fn stop(servers: [Server; 3]) -> anyhow::Result<()> {
+    for mut server in servers {
+        ensure!(server.terminate()? == Some(0), "a process did not end well:\n{}", server.log());
+    }
     Ok(())
 }
 
@@ -184,14 +207,16 @@ impl Bench<'_> {
 }
 
 /// Waits until the views show everything of each book, as the first one of its processes knows: the others look once a
-/// second.
+/// second. Of processes that hand each other commands only the one that decides them knows.
 fn wait_for_views(pairs: &[(&Server, &Tenant)]) -> anyhow::Result<()> {
     let began = Instant::now();
     loop {
         let mut behind: BTreeMap<&str, f64> = BTreeMap::new();
         for (server, tenant) in pairs {
-            let least = behind.entry(&tenant.key).or_insert(f64::INFINITY);
-            *least = least.min(lag(server)?);
+            let lag = lag(server)?;
+            let hands = server.setting(HANDING[0].0).is_some();
+            let known = behind.entry(&tenant.key).or_insert(lag);
+            *known = if hands { known.max(lag) } else { known.min(lag) };
         }
         if behind.values().all(|behind| *behind <= 0.0) {
             return Ok(());

@@ -170,6 +170,14 @@ pub(crate) const KEYS: &[Key] = keys! {
         "which store it has to be, as `credit-server store status` shows it. A database that holds another one is \
          refused then, and an empty one is not made into a new store: set it once the first start is done. 32 \
          hexadecimal digits.";
+    "peers.listen": Kind::Text, None,
+        "address and port at which the other processes on the same MongoDB reach this one, such as `0.0.0.0:7071`. Then one \
+         process usually writes each book, and the others hand it their commands in place of competing for slots \
+         ([scaling.md](scaling.md#processes-that-hand-each-other-commands)). Not set: each process writes for itself.";
+    "peers.advertise": Kind::Text, None,
+        "host and port at which the others find it, if that is not what it listens on.";
+    "peers.secret": Kind::SecretKey, None,
+        "the same for all processes of a deployment and for nobody else: who knows it can post to every book.";
     "backup.directory": Kind::Text, None,
         "where the running service puts backups of the embedded store ([backup.md](backup.md)), each in a directory of its \
          own: on another disk than `data_dir`. None are made if it is not set.";

@@ -13,6 +13,7 @@ use super::jobs::{self, JobsWait};
 use super::key_material::KeyMaterial;
 use super::layers::{Judged, Layers};
 use super::limits::{self, Cache, RateLimit};
+use super::peers::{self, Peers};
 use super::store::{self, Mongodb, Store};
 use super::telemetry::{self, Telemetry};
 use super::tls::{self, Tls};
@@ -34,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) backups: Option<Backups>,
     pub(crate) cache: Cache,
     pub(crate) jobs: JobsWait,
+    /// `None`: this process decides every command itself.
+    pub(crate) peers: Option<Peers>,
     /// `None`: everybody calls as often as it likes.
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) auth: Auth,
@@ -158,6 +161,11 @@ pub(crate) struct Bootstrap {
 pub(crate) const REQUIRED_SECRETS: [&str; 4] =
     ["auth.token_keys", "encryption.keys", "encryption.index_keys", "encryption.cursor_key"];
 
+/// Those, and the one that only processes with peers need.
+fn every_key() -> impl Iterator<Item = &'static str> {
+    REQUIRED_SECRETS.into_iter().chain([peers::SECRET])
+}
+
 impl Layers {
     /// The settings, or every fault at once.
     pub(crate) fn settings(&self) -> Result<Settings, Faults> {
@@ -167,6 +175,7 @@ impl Layers {
         backup::judge(&judged, &mut faults);
         limits::judge(&judged, &mut faults);
         jobs::judge(&judged, &mut faults);
+        peers::judge(&judged, &mut faults);
         telemetry::judge(&judged, &mut faults);
         tls::judge(&judged, &mut faults);
         vault::judge(&judged, &mut faults);
@@ -282,7 +291,7 @@ fn refuse_missing_secrets(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
 }
 
 fn refuse_sample_secrets(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
-    for path in REQUIRED_SECRETS {
+    for path in every_key() {
         if keys(judged, path).iter().any(KeyMaterial::looks_like_a_sample) {
             let complaint = "is a sample and known to everybody; profile prod takes random bytes (openssl rand -base64 32)";
             faults.push(Fault::new(path, origin(judged, path), complaint));
@@ -317,8 +326,9 @@ fn refuse_generated_secrets(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
 
 /// One key for two purposes would let one leak be two.
 fn keys_differ(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
-    for (index, path) in REQUIRED_SECRETS.iter().enumerate() {
-        let earlier = REQUIRED_SECRETS[..index]
+    let all: Vec<&str> = every_key().collect();
+    for (index, path) in all.iter().enumerate() {
+        let earlier = all[..index]
             .iter()
             .find(|earlier| keys(judged, earlier).iter().any(|key| keys(judged, path).contains(key)));
         if let Some(earlier) = earlier {
@@ -372,7 +382,7 @@ impl Values {
         }
     }
 
-    fn keys(&mut self, path: &str) -> Vec<KeyMaterial> {
+    pub(super) fn keys(&mut self, path: &str) -> Vec<KeyMaterial> {
         match self.take(path) {
             Some(Setting::Keys(keys)) => keys,
             _ => Vec::new(),
@@ -406,6 +416,7 @@ impl Values {
             backups: Backups::of(&mut self),
             cache: Cache::of(&mut self),
             jobs: JobsWait::of(&mut self),
+            peers: Peers::of(&mut self),
             rate_limit: RateLimit::of(&mut self),
             auth: self.auth(),
             secrets_refresh: self.length("secrets.refresh"),

@@ -142,6 +142,7 @@ const DEPENDENCIES: Values = Values::Of(&["documents", "journal", "cache", "vaul
 const STORES: Values = Values::Of(&["documents", "journal"]);
 const OPERATIONS: Values =
     Values::Of(&["get", "get_many", "query", "commit", "apps", "append", "read", "head", "books"]);
+const HANDED_OVER: Values = Values::Of(&["answered", "not_there", "not_sent", "no_answer"]);
 const OUTCOMES: Values = Values::Of(&["ok", "conflict", "unavailable", "unknown", "failed"]);
 const VAULT_OUTCOMES: Values = Values::Of(&[
     "read",
@@ -220,6 +221,10 @@ pub(crate) const METRICS: &[Metric] = metrics! {
         "Records in the groups that this process has appended to the journal.";
     Shape::Counter, "credit_ledger_slots_taken_total", "slots", [], Zero,
         "Slots of the journal that another process had filled; the commands were decided again.";
+    Shape::Counter, "credit_ledger_handed_over_total", "commands", ["outcome": HANDED_OVER], Zero,
+        "Commands that this process has handed to the one that usually writes their book, by what became of them: it \
+         answered; it would not decide them; it could not be reached; or its answer did not come. All but the first \
+         this process then decides by itself.";
     Shape::Gauge, "credit_ledger_view_lag_records", "records", [], Zero,
         "Records that the views do not show yet, of the book that is furthest behind.";
     Shape::Gauge, "credit_ledger_queue_commands", "commands", [], Zero,

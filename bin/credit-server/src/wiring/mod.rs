@@ -25,12 +25,13 @@ use credit_api::{
 };
 use credit_core::Job;
 use credit_infra::jobs::{JobRunner, JobRunnerParts, JobRunnerSettings};
+use credit_infra::peers::{PeersSettings, TcpPeers};
 use credit_infra::randomness::OsSecrets;
 use credit_infra::vault::Vault;
 use credit_transactions::{TransactionsModule, TransactionsParts};
 use credit_users::{Registration, UserDirectory, Users, UsersModule, UsersParts, UsersSettings};
 use credit_wallet::WalletModule;
-use credit_wallet::ledger::{Ledger, LedgerParts, LedgerSettings};
+use credit_wallet::ledger::{Company, Ledger, LedgerParts, LedgerSettings};
 use credit_wallet::service::{Auditor, Counter, CounterParts, Figures};
 
 use self::adapters::Adapters;
@@ -42,7 +43,7 @@ use self::store::Keeper;
 pub(crate) use self::store::open_embedded;
 use self::store_backup::StoreBackup;
 use self::vault_probe::VaultProbe;
-use crate::config::{Auth, Cache, Settings};
+use crate::config::{Auth, Cache, Peers, Settings};
 use crate::exit::{Exit, Failure};
 use crate::secrets::Secrets;
 
@@ -95,7 +96,7 @@ impl Service {
         max_age: Duration,
         process: &Process,
     ) -> Result<Self, Failure> {
-        let nothing = Settings { cache: Cache::Memory, ..settings.clone() };
+        let nothing = Settings { cache: Cache::Memory, peers: None, ..settings.clone() };
         let secrets = Secrets::fleeting(&OsSecrets);
         let mut adapters = Adapters::over(Keeper::in_memory(), secrets, &nothing)?;
         adapters.probes = vec![Arc::new(VaultProbe::new(vault.clone(), max_age))];
@@ -134,7 +135,7 @@ impl Service {
             hash: adapters.index_hash.clone(),
             grace_seconds: seconds(settings.auth.api_key_grace),
         }));
-        let ledger = ledger(&adapters, settings, &runtime);
+        let ledger = ledger(&adapters, settings, &runtime, process)?;
         let counter = Counter::new(CounterParts {
             ledger: ledger.clone(),
             apps: apps.clone(),
@@ -254,9 +255,16 @@ impl Service {
     }
 }
 
-/// The books, on threads of their own.
-fn ledger(adapters: &Adapters, settings: &Settings, runtime: &OwnRuntime) -> Arc<Ledger> {
-    Ledger::new(LedgerParts {
+/// The books, on threads of their own; in company, if the configuration and the process say so.
+fn ledger(
+    adapters: &Adapters,
+    settings: &Settings,
+    runtime: &OwnRuntime,
+    process: &Process,
+) -> Result<Arc<Ledger>, Failure> {
+    let peers = settings.peers.as_ref().filter(|_| process.has_peers);
+    let company = peers.map(|peers| company(peers, runtime)).transpose()?;
+    Ok(Ledger::new(LedgerParts {
         journal: adapters.journal.clone(),
         documents: adapters.documents.clone(),
         clock: adapters.clock.clone(),
@@ -267,7 +275,23 @@ fn ledger(adapters: &Adapters, settings: &Settings, runtime: &OwnRuntime) -> Arc
             ..LedgerSettings::default()
         },
         runtime: runtime.handle(),
-    })
+        company,
+    }))
+}
+
+/// The other processes, on the threads of the books: what they ask is work for a lane.
+fn company(peers: &Peers, runtime: &OwnRuntime) -> Result<Company, Failure> {
+    let settings = PeersSettings {
+        listen: peers.listen,
+        advertise: peers.advertise.clone(),
+        secret: peers.secret.bytes().to_vec().into(),
+        runtime: runtime.handle(),
+        build: None,
+    };
+    let peers = TcpPeers::start(settings).map_err(|error| Failure::new(Exit::Configuration, error))?;
+    let commands =
+        credit_wallet::domain::commands::PORTABLE.iter().chain(credit_transactions::domain::PORTABLE);
+    Ok(Company { peers, commands: commands.copied().collect() })
 }
 
 /// The modules in their order, those of `modules.enabled` only.

@@ -10,6 +10,8 @@ use credit_infra::vault::Vault;
 pub(crate) struct Process {
     /// Where secrets come from, if it is Vault.
     pub(crate) vault: Option<Arc<Vault>>,
+    /// Whether it hands other processes commands and takes theirs, where the configuration says so.
+    pub(crate) has_peers: bool,
     /// What is logged.
     pub(crate) log: Option<Arc<dyn LogLevel>>,
     /// Where traces go.
