@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import pathlib
+import re
 import secrets
 import signal
 import socket
@@ -17,7 +18,7 @@ import time
 import rules
 
 PATIENCE = 90
-EVERY_SECRET = ("token_keys", "encryption_keys", "index_keys", "cursor_key")
+EVERY_SECRET = ("token_keys", "encryption_keys", "index_keys", "cursor_key", "peers_secret")
 
 
 def sample(file):
@@ -42,6 +43,9 @@ class Place:
         for file in rules.secret_files(docs, pod):
             name = pathlib.PurePath(file).name
             (self.root / "secrets" / name).write_text(sample(name))
+        # What is told of the pod is told of this machine.
+        told = {one["name"]: one.get("value", "127.0.0.1") for one in pod["spec"]["containers"][0].get("env", [])}
+        self.told = {name: re.sub(r"\$\((\w+)\)", lambda found: told[found[1]], value) for name, value in told.items()}
         self.files = []
         for path, text in rules.config_files(docs, pod):
             for place, here in moved.items():
@@ -54,7 +58,7 @@ class Place:
         return [program, *(word for file in self.files for word in ("--config", str(file))), *words]
 
     def environment(self):
-        return {name: value for name, value in os.environ.items() if not name.startswith("CREDIT_")}
+        return {name: value for name, value in os.environ.items() if not name.startswith("CREDIT_")} | self.told
 
 
 def servers(docs):

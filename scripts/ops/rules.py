@@ -386,6 +386,8 @@ def egress(docs):
             needed[6379] = "Redis"
         if "vault.hashicorp.com/agent-inject" in pod["metadata"].get("annotations", {}):
             needed[8200] = "Vault"
+        if "peers" in told:
+            needed[int(told["peers"]["listen"].rpartition(":")[2])] = "its peers"
         for port, who in needed.items():
             if port not in allowed:
                 yield f"{what(doc)} may not reach {who} at port {port}"
