@@ -41,7 +41,7 @@ CASES = [
     ("prod", lambda d: put(first(d, "HTTPRoute")["spec"]["rules"][0]["backendRefs"][0], "port", 81), "ports: HTTPRoute"),
     ("prod", lambda d: put(first(d, "ServiceMonitor")["spec"]["endpoints"][0], "port", "x"), "ports: ServiceMonitor"),
     ("prod", lambda d: d.remove(first(d, "NetworkPolicy", "egress-peers")), "may not reach its peers at port 7071"),
-    ("staging", lambda d: put(server(d)["ports"][2], "name", "x"), "ingress-from-peers opens port peers, which no container has"),
+    ("staging", lambda d: put(next(port for port in server(d)["ports"] if port["name"] == "peers"), "name", "x"), "ingress-from-peers opens port peers, which no container has"),
     ("staging", lambda d: first(d, "ExternalSecret")["spec"]["data"].pop(), "secrets: Deployment credit-server: peers.secret_file names"),
     ("prod", lambda d: put(first(d, "Deployment")["spec"], "replicas", 3), "has replicas beside an autoscaler"),
     ("prod", lambda d: put(first(d, "HorizontalPodAutoscaler")["spec"]["scaleTargetRef"], "name", "x"), "which is not there"),
