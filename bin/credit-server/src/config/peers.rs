@@ -1,6 +1,6 @@
 //! The other processes of the deployment, for commands that they hand each other.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 
 use super::fault::Fault;
 use super::key_material::KeyMaterial;
@@ -24,7 +24,16 @@ impl Peers {
         let (listen, advertise) = (values.text(LISTEN), values.text(ADVERTISE));
         let secret = values.keys(SECRET).pop()?;
         let listen: SocketAddr = listen?.parse().ok()?;
-        Some(Self { listen, advertise: advertise.unwrap_or_else(|| listen.to_string()), secret })
+        let advertise = advertise.map_or_else(|| listen.to_string(), |place| in_brackets(&place));
+        Some(Self { listen, advertise, secret })
+    }
+}
+
+/// An address of IPv6 has colons of its own, and pods are told theirs without brackets.
+fn in_brackets(place: &str) -> String {
+    match place.rsplit_once(':') {
+        Some((host, port)) if host.parse::<Ipv6Addr>().is_ok() => format!("[{host}]:{port}"),
+        _ => place.to_owned(),
     }
 }
 
@@ -51,8 +60,10 @@ pub(super) fn judge(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
         Ok(_) => {}
     }
     let is_place = |place: &str| {
-        let parts = place.rsplit_once(':').filter(|(host, _)| !host.is_empty());
-        parts.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0))
+        let Some((host, port)) = place.rsplit_once(':') else { return false };
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        let is_name = !host.is_empty() && !host.contains([':', '/', '[', ']', ' ']);
+        (is_name || bare.parse::<Ipv6Addr>().is_ok()) && port.parse::<u16>().is_ok_and(|port| port > 0)
     };
     if advertise.is_some_and(|advertise| !is_place(advertise)) {
         complain(ADVERTISE, "is a host and a port, for example 10.0.0.7:7071");
@@ -91,12 +102,18 @@ mod tests {
         assert!(with(&[("PEERS__SECRET", SECRET_TEXT)]).expect("no fault").is_none(), "nobody listens");
         let here = with(&[("PEERS__LISTEN", "10.0.0.7:7071"), ("PEERS__SECRET", SECRET_TEXT)]);
         assert_eq!(here.expect("no fault").expect("peers").advertise, "10.0.0.7:7071");
-        let told = with(&[
-            ("PEERS__LISTEN", "0.0.0.0:7071"),
-            ("PEERS__ADVERTISE", "credit-0.credit:7071"),
-            ("PEERS__SECRET", SECRET_TEXT),
-        ]);
-        assert_eq!(told.expect("no fault").expect("peers").advertise, "credit-0.credit:7071");
+        for (given, told) in [
+            ("credit-0.credit:7071", "credit-0.credit:7071"),
+            ("fd00::7:7071", "[fd00::7]:7071"),
+            ("[fd00::7]:7071", "[fd00::7]:7071"),
+        ] {
+            let peers = with(&[
+                ("PEERS__LISTEN", "0.0.0.0:7071"),
+                ("PEERS__ADVERTISE", given),
+                ("PEERS__SECRET", SECRET_TEXT),
+            ]);
+            assert_eq!(peers.expect("no fault").expect("peers").advertise, told);
+        }
     }
 
     #[test]
@@ -118,6 +135,10 @@ mod tests {
         ] {
             let faults = with(&variables).expect_err("a fault");
             assert!(faults.contains(why), "{faults}");
+        }
+        for nowhere in ["10.0.0.7", ":7071", "host:0", "host:x", "http://host:7071", "a:b:7071", "[x]:7071"] {
+            let faults = with(&[("PEERS__LISTEN", "10.0.0.7:7071"), ("PEERS__ADVERTISE", nowhere), secret]);
+            assert!(faults.expect_err(nowhere).contains("is a host and a port"));
         }
         let all = with(&[("PEERS__LISTEN", "0.0.0.0:7071"), ("PEERS__ADVERTISE", ":1")]).expect_err("faults");
         assert!(all.contains("is a host and a port") && all.contains("peers.secret: is missing"), "{all}");

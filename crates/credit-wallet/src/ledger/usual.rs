@@ -156,8 +156,11 @@ impl Usher {
     async fn round(&mut self) -> Result<(), CommitError> {
         let (mut watermark, may_take) = self.seat.look(&self.book).await?;
         if may_take {
+            let had_it = self.seat.is_held();
             self.seat.beat(&self.book).await?;
-            (watermark, _) = self.seat.look(&self.book).await?;
+            if !had_it {
+                (watermark, _) = self.seat.look(&self.book).await?;
+            }
         }
         let other = self.seat.other().map(|(owner, at)| Other { owner, at: at.to_owned() });
         if other.is_some()
