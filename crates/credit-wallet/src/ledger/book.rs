@@ -126,6 +126,10 @@ impl Ledger {
 
     /// Finishes what waits and what others have asked for, writes the views, and takes nothing more.
     pub async fn shut_down(&self) {
+        // Seats are left first: what the others do not hand over any more they need not do in turns.
+        for book in self.open_books() {
+            book.closing.send_replace(true);
+        }
         if let Some(company) = self.company() {
             company.peers.close().await;
         }

@@ -4,6 +4,7 @@
 //! command: where no answer comes it is decided here as well, under the same key, and counts once.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -37,6 +38,8 @@ struct Handed {
     request_id: String,
     key: KeyMark,
     if_match: Option<IfMatch>,
+    /// How long its caller waits for the outcome, in milliseconds.
+    patience: u32,
 }
 
 /// What the other process says of it.
@@ -97,30 +100,40 @@ impl Book {
         let Some(company) = &self.parts.company else { return HandedOver::Not };
         self.usual.note_a_command();
         let Some(other) = self.usual.other() else { return HandedOver::Not };
-        let Some(message) = self.message(ask, other.owner) else { return HandedOver::Not };
-        let (outcome, handed_over) =
-            match tokio::time::timeout_at(until, company.peers.ask(&other.at, message)).await {
-                Ok(Ok(said)) => match Said::read(&said) {
-                    Some(Said::NotHere) => ("not_there", HandedOver::Not),
-                    Some(Said::Refused(problem)) => ("answered", HandedOver::Answered(Err(problem))),
-                    Some(Said::Decided(outcome)) => ("answered", HandedOver::Answered(Ok(outcome))),
-                    None => ("no_answer", HandedOver::Perhaps),
-                },
-                Ok(Err(PeerError::NotSent(_))) => ("not_sent", HandedOver::Not),
-                Ok(Err(PeerError::NoAnswer(_))) => ("no_answer", HandedOver::Perhaps),
-                Err(_) => {
-                    let unknown = Problem::new(Code::OutcomeUnknown).retry_after(1);
-                    ("no_answer", HandedOver::Answered(Err(unknown)))
-                }
-            };
+        let Some(message) = self.message(ask, other.owner, until) else { return HandedOver::Not };
+        let _asked = self.usual.asks();
+        let asked = async {
+            tokio::select! {
+                biased;
+                said = company.peers.ask(&other.at, message) => said,
+                // It lives and does not get on, or it has handed the book over itself.
+                () = self.usual.is_left_by(other.owner) => Err(PeerError::NoAnswer("it has left".to_owned())),
+            }
+        };
+        let (outcome, handed_over) = match tokio::time::timeout_at(until, asked).await {
+            Ok(Ok(said)) => match Said::read(&said) {
+                Some(Said::NotHere) => ("not_there", HandedOver::Not),
+                Some(Said::Refused(problem)) => ("answered", HandedOver::Answered(Err(problem))),
+                Some(Said::Decided(outcome)) => ("answered", HandedOver::Answered(Ok(outcome))),
+                None => ("no_answer", HandedOver::Perhaps),
+            },
+            Ok(Err(PeerError::NotSent(_))) => ("not_sent", HandedOver::Not),
+            Ok(Err(PeerError::NoAnswer(_))) => ("no_answer", HandedOver::Perhaps),
+            Err(_) => {
+                let unknown = Problem::new(Code::OutcomeUnknown).retry_after(1);
+                ("no_answer", HandedOver::Answered(Err(unknown)))
+            }
+        };
         metrics::counter!("credit_ledger_handed_over_total", "outcome" => outcome).increment(1);
         handed_over
     }
 
     /// A command as another process gets it. `None` if it has to be decided here.
-    fn message(&self, ask: &Ask, to: u128) -> Option<Bytes> {
+    fn message(&self, ask: &Ask, to: u128, until: Instant) -> Option<Bytes> {
         let key = ask.key.filter(|_| !ask.dry_run)?;
         let packed = ask.command.packed()?;
+        // What never happens is to be known here before the caller has gone.
+        let patience = until.saturating_duration_since(Instant::now()) * 9 / 10;
         let handed = Handed {
             book: self.id,
             to,
@@ -130,6 +143,7 @@ impl Book {
             request_id: ask.request_id.clone(),
             key,
             if_match: ask.if_match.clone(),
+            patience: u32::try_from(patience.as_millis()).unwrap_or(u32::MAX),
         };
         postcard::to_stdvec(&handed).ok().map(Bytes::from)
     }
@@ -160,13 +174,12 @@ impl Answerer for Answers {
 
 impl Ledger {
     async fn decide_for_another(&self, message: &[u8]) -> Said {
-        let Some((app, to, ask)) = self.unpack(message) else { return Said::NotHere };
+        let Some((app, to, patience, ask)) = self.unpack(message) else { return Said::NotHere };
         // A book that is not open has told nobody that it is written here.
-        let Some(book) = self.open_book(app).filter(|book| book.usual.is_me(to)) else {
-            return Said::NotHere;
-        };
+        let is_meant = |book: &Arc<Book>| book.usual.is_me(to) && book.fault().is_none();
+        let Some(book) = self.open_book(app).filter(is_meant) else { return Said::NotHere };
         book.usual.note_a_command();
-        let until = Instant::now() + self.settings().deadline;
+        let until = Instant::now() + patience.min(self.settings().deadline);
         match book.submit_here(ask, until).await {
             Ok(outcome) => Said::Decided(outcome),
             // It promises that nothing moved: the other process may have better luck.
@@ -175,7 +188,7 @@ impl Ledger {
         }
     }
 
-    fn unpack(&self, message: &[u8]) -> Option<(AppId, u128, Ask)> {
+    fn unpack(&self, message: &[u8]) -> Option<(AppId, u128, Duration, Ask)> {
         let handed: Handed = postcard::from_bytes(message).ok()?;
         let company = self.company()?;
         let ask = Ask {
@@ -186,6 +199,6 @@ impl Ledger {
             if_match: handed.if_match,
             dry_run: false,
         };
-        Some((handed.book, handed.to, ask))
+        Some((handed.book, handed.to, Duration::from_millis(handed.patience.into()), ask))
     }
 }

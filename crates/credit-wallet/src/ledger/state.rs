@@ -308,7 +308,7 @@ impl State {
             GrowingFilter::Unknown
         };
         self.growing = BTreeMap::from([(newest, growing)]);
-        if self.acquainted.len() > keep_wallets {
+        if self.acquainted.len() + self.wallets.len() > keep_wallets {
             self.acquainted.clear();
         }
         let known = std::mem::take(&mut self.wallets);

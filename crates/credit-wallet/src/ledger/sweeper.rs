@@ -68,9 +68,12 @@ impl Book {
         let mut query = Query::new(&views::WALLETS, Some("by_due"), Key::empty(), ROUND);
         query.until = Some(Key::number(now.sortable() + 1));
         let rows = self.parts.documents.query(self.id, query).await?;
+        // A row may be older than the wallet in memory, or newer, where others append.
+        if !rows.is_empty() {
+            self.refresh().await?;
+        }
         let shown = rows.into_iter().filter_map(|row| WalletId::parse(&row.document.id).ok());
         let state = self.state.read();
-        // A row may be older than the wallet in memory.
         let mut due: Vec<WalletId> =
             shown.filter(|id| state.wallet(*id).is_none_or(|wallet| has_due(wallet, now))).collect();
         due.extend(

@@ -30,11 +30,14 @@ pub(super) struct Seat {
     /// The last beat that was seen, and when it was new.
     seen: Beat,
     seen_at: Option<Instant>,
+    /// Whether who has it was seen to go on beating. A beat that only stands there may be one of a database that this one
+    /// is a copy of, and its owner alive elsewhere.
+    is_alive: bool,
 }
 
 impl Seat {
     pub(super) fn new(document: &'static str, me: u128, at: Option<String>) -> Self {
-        Self { document, me: me.max(1), at, seen: Beat::default(), seen_at: None }
+        Self { document, me: me.max(1), at, seen: Beat::default(), seen_at: None, is_alive: false }
     }
 
     /// The watermark of the views, if there is one, and whether the seat is this process's or free.
@@ -50,6 +53,7 @@ impl Seat {
 
     fn is_mine(&mut self, beat: Beat, now: Instant) -> bool {
         if beat != self.seen || self.seen_at.is_none() {
+            self.is_alive = self.seen_at.is_some() && beat.owner == self.seen.owner;
             (self.seen, self.seen_at) = (beat, Some(now));
         }
         let is_stale = self.seen_at.is_some_and(|at| now.duration_since(at) > PATIENCE);
@@ -61,10 +65,15 @@ impl Seat {
         self.seen.owner == self.me
     }
 
-    /// Who has it and where that process is reached, if it is another one and says so.
+    /// Who has it and where that process is reached, if it is another one that says so and works on this database.
     pub(super) fn other(&self) -> Option<(u128, &str)> {
         let at = self.seen.at.as_deref()?;
-        (!self.is_held() && self.seen.owner != NOBODY).then_some((self.seen.owner, at))
+        (self.is_taken() && self.is_alive).then_some((self.seen.owner, at))
+    }
+
+    /// Whether another process has it, as far as is known.
+    pub(super) fn is_taken(&self) -> bool {
+        !self.is_held() && self.seen.owner != NOBODY
     }
 
     /// Shows that this process has it, if it has not for a while.
@@ -174,7 +183,12 @@ mod tests {
         assert!(!turns.is_mine(by(8, 4), now), "both wrote, and the later one goes on");
         assert!(turns.is_mine(by(NOBODY, 5), now), "it has nothing more to write");
         assert_eq!(turns.other(), None);
-        assert!(!turns.is_mine(Beat { at: Some("there".to_owned()), ..by(8, 6) }, now));
-        assert_eq!(turns.other(), Some((8, "there")));
+        let there = |owner, count| Beat { at: Some("there".to_owned()), ..by(owner, count) };
+        assert!(!turns.is_mine(there(8, 6), now));
+        assert_eq!(turns.other(), None, "it may stand there since this database was copied");
+        assert!(!turns.is_mine(there(8, 6), now) && turns.other().is_none());
+        assert!(!turns.is_mine(there(8, 7), now));
+        assert_eq!(turns.other(), Some((8, "there")), "it goes on");
+        assert!(!turns.is_mine(there(9, 8), now) && turns.other().is_none(), "another one");
     }
 }

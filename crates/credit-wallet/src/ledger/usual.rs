@@ -10,8 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use credit_core::ports::documents::CommitError;
-use parking_lot::RwLock;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::book::Book;
@@ -23,6 +22,8 @@ use super::views;
 const BUSY: u32 = 16;
 const LOOK_WHILE_BUSY: Duration = Duration::from_secs(1);
 const LOOK_WHILE_QUIET: Duration = Duration::from_secs(3);
+/// Whoever has just taken the seat beats so often as if it were busy, for the others believe the second beat.
+const NEW_FOR: u32 = 3;
 /// Whoever hands its commands over and lags behind the watermark by more groups than this goes on from there.
 const FAR: u64 = 64;
 /// How often a process that is read from applies what the other one appends, so that no reader waits for much of it.
@@ -35,9 +36,11 @@ pub(crate) struct Usual {
     /// This process, as the others see it in this book.
     me: u128,
     /// Who it is, if it is another process.
-    other: RwLock<Option<Arc<Other>>>,
+    other: watch::Sender<Option<Arc<Other>>>,
     /// How many commands came since the last look.
     came: AtomicU32,
+    /// How many commands another process is asked for at present.
+    asked: AtomicU32,
     /// Whether somebody has read since it was last looked at.
     is_read: AtomicBool,
     wanted: Notify,
@@ -56,8 +59,9 @@ impl Usual {
     pub(super) fn new(minted: u128) -> Self {
         Self {
             me: minted.max(1),
-            other: RwLock::default(),
+            other: watch::Sender::default(),
             came: AtomicU32::new(0),
+            asked: AtomicU32::new(0),
             is_read: AtomicBool::new(false),
             wanted: Notify::new(),
         }
@@ -82,13 +86,39 @@ impl Usual {
 
     /// To whom commands are handed. `None` is nobody: they are decided here.
     pub(super) fn other(&self) -> Option<Arc<Other>> {
-        self.other.read().clone()
+        self.other.borrow().clone()
+    }
+
+    /// A command is asked of another process until this is dropped.
+    pub(super) fn asks(&self) -> Asked<'_> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        Asked(self)
+    }
+
+    /// Waits until it is not this one any more.
+    pub(super) async fn is_left_by(&self, owner: u128) {
+        let mut other = self.other.subscribe();
+        let is_another = |other: &Option<Arc<Other>>| other.as_ref().is_none_or(|other| other.owner != owner);
+        let _gone = other.wait_for(is_another).await;
     }
 
     fn set(&self, other: Option<Other>) {
-        if self.other.read().as_deref() != other.as_ref() {
-            *self.other.write() = other.map(Arc::new);
-        }
+        self.other.send_if_modified(|known| {
+            let is_new = known.as_deref() != other.as_ref();
+            if is_new {
+                *known = other.map(Arc::new);
+            }
+            is_new
+        });
+    }
+}
+
+/// A command that another process is asked for.
+pub(super) struct Asked<'a>(&'a Usual);
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.0.asked.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -98,13 +128,15 @@ pub(crate) struct Usher {
     seat: Seat,
     /// How often it has followed since somebody has read.
     followed: u32,
+    /// For so many more looks the seat is new, and the others wait to see that it is kept.
+    is_new_for: u32,
 }
 
 impl Usher {
     /// Of a process that is reached there.
     pub(crate) fn new(book: Arc<Book>, address: &str) -> Self {
         let seat = Seat::new(views::WRITER, book.usual.me, Some(address.to_owned()));
-        Self { book, seat, followed: FOLLOW_ON }
+        Self { book, seat, followed: FOLLOW_ON, is_new_for: 0 }
     }
 
     /// Works until the book is closed. Without commands it rests, and whoever has some takes the seat from it.
@@ -116,9 +148,9 @@ impl Usher {
                 () = self.rest() => {}
                 _ = closing.changed() => break,
             }
+            // As long as it is not seen to be another one, it is the same.
             if let Err(error) = self.round().await {
                 tracing::debug!(book = %book.id, %error, "who usually writes the book could not be seen");
-                book.usual.set(None);
             }
         }
         book.usual.set(None);
@@ -129,9 +161,16 @@ impl Usher {
 
     /// Until the next look. Meanwhile a process that hands its commands over and is read from follows.
     async fn rest(&mut self) {
-        let pause = match self.book.usual.came.swap(0, Ordering::Relaxed) {
-            0 => return self.book.usual.wanted.notified().await,
+        let usual = &self.book.usual;
+        let is_new = self.is_new_for > 0;
+        self.is_new_for = self.is_new_for.saturating_sub(1);
+        let pause = match usual.came.swap(0, Ordering::Relaxed) {
+            // Whoever is asked may not get on.
+            0 if usual.asked.load(Ordering::Relaxed) > 0 => LOOK_WHILE_BUSY,
+            0 => return usual.wanted.notified().await,
             BUSY.. => LOOK_WHILE_BUSY,
+            // Does it go on?
+            _ if is_new || (self.seat.is_taken() && self.seat.other().is_none()) => LOOK_WHILE_BUSY,
             _ => LOOK_WHILE_QUIET,
         };
         let until = Instant::now() + pause;
@@ -154,11 +193,17 @@ impl Usher {
 
     /// Looks who it is. Of several that find the seat free in the same moment one has it.
     async fn round(&mut self) -> Result<(), CommitError> {
+        // Whoever cannot decide anything keeps nobody else from it.
+        if self.book.fault().is_some() {
+            self.book.usual.set(None);
+            return self.seat.leave(&self.book).await;
+        }
         let (mut watermark, may_take) = self.seat.look(&self.book).await?;
         if may_take {
             let had_it = self.seat.is_held();
             self.seat.beat(&self.book).await?;
             if !had_it {
+                self.is_new_for = NEW_FOR;
                 (watermark, _) = self.seat.look(&self.book).await?;
             }
         }

@@ -28,6 +28,8 @@ pub(crate) enum Line {
     LosesAnswers,
     /// It arrives when whoever sent it has long given up.
     Late,
+    /// Nothing is heard of it, nor that the line has broken.
+    Silent,
 }
 
 /// All lines between the processes of a test.
@@ -93,6 +95,7 @@ impl Switchboard {
         match line {
             Line::Down => Err(PeerError::NotSent("the line is down".to_owned())),
             Line::LosesMessages => no_answer(),
+            Line::Silent => std::future::pending().await,
             Line::Late => {
                 tokio::spawn(async move {
                     tokio::time::sleep(Duration::from_millis(20)).await;
