@@ -165,12 +165,13 @@ impl Usher {
         let is_new = self.is_new_for > 0;
         self.is_new_for = self.is_new_for.saturating_sub(1);
         let pause = match usual.came.swap(0, Ordering::Relaxed) {
+            _ if is_new => LOOK_WHILE_BUSY,
             // Whoever is asked may not get on.
             0 if usual.asked.load(Ordering::Relaxed) > 0 => LOOK_WHILE_BUSY,
             0 => return usual.wanted.notified().await,
             BUSY.. => LOOK_WHILE_BUSY,
             // Does it go on?
-            _ if is_new || (self.seat.is_taken() && self.seat.other().is_none()) => LOOK_WHILE_BUSY,
+            _ if self.seat.is_taken() && self.seat.other().is_none() => LOOK_WHILE_BUSY,
             _ => LOOK_WHILE_QUIET,
         };
         let until = Instant::now() + pause;

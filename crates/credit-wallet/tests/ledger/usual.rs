@@ -413,7 +413,22 @@ async fn of_a_writer_that_does_not_get_on_what_it_was_asked_is_decided_by_others
     let writer = House { documents: documents.clone(), ..house.clone() }.book().await;
     let other = house.book().await;
     let wallet = wallet_with(&writer, 1, 100_000).await;
-    until_handed_over(&board, std::slice::from_ref(&other), wallet, "before").await;
+    // It has the seat before anybody else asks for it, and keeps it as long as it is asked.
+    while house.documents.get(APP, &views::BOOKS, views::WRITER).await.expect("it can be read").is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for round in 0..400 {
+        let ask = keyed(Take::new(wallet, 1), &format!("kept-{round}"));
+        writer.submit(ask).await.expect("enough is there");
+        let answered = board.answered();
+        let ask = keyed(Take::new(wallet, 1), &format!("handed-{round}"));
+        other.submit(ask).await.expect("enough is there");
+        if board.answered() > answered {
+            break;
+        }
+        assert!(round < 399, "nothing is handed over");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let before = balance(&other, wallet).await;
 
     documents.0.is_cut.store(true, Ordering::Relaxed);
@@ -455,7 +470,8 @@ async fn a_writer_whose_book_is_broken_leaves_its_seat() {
     let broken = House { journal: journal.clone(), ..house.clone() }.book().await;
     let others = [house.book().await, house.book().await];
     let wallet = wallet_with(&broken, 1, 100_000).await;
-    until_handed_over(&board, &others, wallet, "before").await;
+    let all = [broken.clone(), others[0].clone(), others[1].clone()];
+    until_handed_over(&board, &all, wallet, "before").await;
     journal.0.is_damaged.store(true, Ordering::Relaxed);
     let in_vain = keyed(Take::new(wallet, 1), "in vain");
     broken.submit(in_vain).await.expect_err("its journal is damaged");
