@@ -134,6 +134,26 @@ async fn a_missing_or_changed_row_of_any_view_is_named() {
     }
 }
 
+/// A backup may be made of a book before its first rows are written: that is no damage.
+#[tokio::test]
+async fn a_book_of_which_nothing_is_shown_yet_is_good() {
+    let house = lived_in().await;
+    let head = house.journal.head(APP).await.expect("a head");
+    let bare: Arc<dyn Documents> = Arc::new(MemoryDocuments::new());
+
+    let found = verify_book(&house.journal, &bare, APP).await.expect("both can be read");
+
+    assert_eq!((found.head, found.differences), (head, Vec::new()));
+
+    let lost = forged(&house, |sequence, mut bytes| {
+        if sequence == head {
+            bytes = bytes.slice(..bytes.len() - 1);
+        }
+        Some(bytes)
+    });
+    assert!(!differences(&lost.await, &bare).await.is_empty(), "its journal is looked at all the same");
+}
+
 /// The same form with the first number changed that can be.
 fn another_body(body: &Bytes) -> Option<Bytes> {
     let text = String::from_utf8(body.to_vec()).expect("views are JSON");
