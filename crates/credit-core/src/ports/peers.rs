@@ -36,8 +36,29 @@ pub trait Peers: Send + Sync {
 }
 
 /// Answers what other processes ask.
-#[async_trait]
 pub trait Answerer: Send + Sync {
-    /// Answers one message. Several are answered at once, in any order.
-    async fn answer(&self, message: Bytes) -> Bytes;
+    /// Takes one message, and gives the answer now or later; several are answered in any order. Whoever calls this reads the
+    /// next message after it: it waits for nothing.
+    fn take(&self, message: Bytes, reply: Reply);
+}
+
+/// The way back to who has asked. If it is dropped unused, the other side is told that no answer will come.
+pub struct Reply(Box<dyn FnOnce(Bytes) + Send + Sync>);
+
+impl Reply {
+    /// One that brings the answer somewhere. It waits for nothing either.
+    pub fn new(bring: impl FnOnce(Bytes) + Send + Sync + 'static) -> Self {
+        Self(Box::new(bring))
+    }
+
+    /// Gives the answer.
+    pub fn give(self, answer: Bytes) {
+        (self.0)(answer);
+    }
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reply")
+    }
 }

@@ -1,4 +1,7 @@
 //! Asks others: one connection to each, made in the background while nobody waits for it.
+//!
+//! Each runtime that asks has connections of its own, that live in it: a thread that serves callers by itself writes what
+//! it asks and reads the answers without waking another one.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,7 +13,7 @@ use credit_core::ports::peers::PeerError;
 use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio::runtime::Handle;
+use tokio::runtime::{self, Handle};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
@@ -21,7 +24,7 @@ use super::fault::Fault;
 use super::frames::{LONGEST, write};
 use super::hello::{Build, exchange};
 
-/// So many addresses are known at a time.
+/// So many addresses are known to a runtime at a time.
 const ADDRESSES: usize = 64;
 /// Not asked for so long, an address may be forgotten for another.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
@@ -31,22 +34,27 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 const ATTEMPT_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) struct Client {
-    runtime: Handle,
     connector: Connector,
-    links: Mutex<Links>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    closed: bool,
+    /// Those of each runtime.
+    links: HashMap<runtime::Id, Links>,
 }
 
 #[derive(Default)]
 struct Links {
-    closed: bool,
     all: HashMap<String, Arc<Link>>,
     /// End with this.
     tasks: JoinSet<()>,
 }
 
 impl Client {
-    pub(super) fn new(runtime: Handle, tls: TlsConnector, build: Build) -> Self {
-        Self { runtime, connector: Connector { tls, build }, links: Mutex::default() }
+    pub(super) fn new(tls: TlsConnector, build: Build) -> Self {
+        Self { connector: Connector { tls, build }, known: Mutex::default() }
     }
 
     /// Gives the message to the connection there is. If there is none the next is under way from now on.
@@ -55,12 +63,13 @@ impl Client {
         if message.len() > LONGEST {
             return not_sent(format!("a message has at most {LONGEST} bytes"));
         }
+        let here = Handle::current();
         let link = {
-            let mut links = self.links.lock();
-            if links.closed {
+            let mut known = self.known.lock();
+            if known.closed {
                 return not_sent(Fault::Stopping.to_string());
             }
-            match links.to(address, Instant::now()) {
+            match known.links.entry(here.id()).or_default().to(address, Instant::now()) {
                 Some(link) => link,
                 None => return not_sent(format!("{ADDRESSES} others are asked already")),
             }
@@ -68,39 +77,41 @@ impl Client {
         match link.connection() {
             Ok(connection) => connection.ask(message),
             Err(fault) => {
-                self.connect(&link);
+                self.connect(&link, &here);
                 not_sent(fault.to_string())
             }
         }
     }
 
     /// Begins to, unless somebody has or it is too early.
-    fn connect(&self, link: &Arc<Link>) {
-        let mut links = self.links.lock();
+    fn connect(&self, link: &Arc<Link>, here: &Handle) {
+        let mut known = self.known.lock();
         let mut state = link.state.lock();
-        if links.closed || !state.may_connect() {
+        if known.closed || !state.may_connect() {
             return;
         }
+        let links = known.links.entry(here.id()).or_default();
         while links.tasks.try_join_next().is_some() {}
         state.phase = Phase::Connecting;
         let task = keep(link.clone(), self.connector.clone());
-        state.task = Some(links.tasks.spawn_on(task, &self.runtime));
+        state.task = Some(links.tasks.spawn_on(task, here));
     }
 
     /// Asks nobody from now on.
     pub(super) fn refuse(&self) {
-        self.links.lock().closed = true;
+        self.known.lock().closed = true;
     }
 
     /// Closes all connections; whoever still waits waits in vain.
     pub(super) async fn hang_up(&self) {
-        let mut tasks = {
-            let mut links = self.links.lock();
-            links.closed = true;
-            links.all.clear();
-            std::mem::take(&mut links.tasks)
+        let links = {
+            let mut known = self.known.lock();
+            known.closed = true;
+            std::mem::take(&mut known.links)
         };
-        tasks.shutdown().await;
+        for mut links in links.into_values() {
+            links.tasks.shutdown().await;
+        }
     }
 }
 

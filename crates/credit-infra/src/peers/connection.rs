@@ -1,12 +1,12 @@
 //! One connection to a peer: what has been asked on it and waits for its answer.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use credit_core::ports::peers::PeerError;
+use foldhash::HashMap;
 use parking_lot::Mutex;
 use tokio::io::AsyncRead;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};

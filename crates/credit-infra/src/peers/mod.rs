@@ -47,7 +47,7 @@ pub struct PeersSettings {
     pub advertise: String,
     /// What all processes of the deployment know and nobody else does; random, and at least 16 bytes.
     pub secret: SecretSlice<u8>,
-    /// Where all of it runs.
+    /// Where others are answered. What is asked is asked from wherever somebody asks.
     pub runtime: Handle,
     /// Which program this is, if it is not to be the file that runs.
     pub build: Option<[u8; 32]>,
@@ -110,7 +110,7 @@ impl TcpPeers {
             }
         });
         let server = Arc::new(Server::new(identity.server.into(), build));
-        let client = Client::new(runtime.clone(), identity.client.into(), build);
+        let client = Client::new(identity.client.into(), build);
         let (stop, stopped) = watch::channel(false);
         let accepting = runtime.spawn(server.clone().run(listener, stopped));
         let end = accepting.abort_handle();
@@ -154,7 +154,8 @@ impl Peers for TcpPeers {
         *accepting = None;
         // Whoever answers may itself hold this.
         self.server.answer_with(None);
-        self.client.hang_up().await;
+        // Connections end in the runtimes that asked, and one of those may not get on.
+        let _hung_up = timeout(CLOSE_WITHIN, self.client.hang_up()).await;
     }
 }
 

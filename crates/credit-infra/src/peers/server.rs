@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use credit_core::ports::peers::Answerer;
+use credit_core::ports::peers::{Answerer, Reply};
 use parking_lot::{Mutex, RwLock};
 use tokio::io::ReadHalf;
 use tokio::net::{TcpListener, TcpStream};
@@ -21,15 +21,15 @@ use super::fault::Fault;
 use super::frames::{FAILED, Frame, PING, Queued, REFUSED, Reader, write};
 use super::hello::{Build, exchange};
 
-/// So many peers at a time; a deployment has far fewer processes.
-const CONNECTIONS: usize = 64;
+/// So many connections at a time: one for each thread of each other process, and a deployment has far fewer.
+const CONNECTIONS: usize = 256;
 /// So many who have not shown yet that they know the secret. The next one takes the place of the one who has been at it
 /// for the longest: a peer is through in milliseconds, and whoever says nothing keeps nobody out.
 const ENTERING: usize = 32;
 /// How long one may take to show it.
 const ENTER_WITHIN: Duration = Duration::from_secs(5);
 /// So many messages of one connection are worked on at once; beyond that nothing is read.
-const IN_WORK: usize = 8_192;
+const IN_WORK: u16 = 8_192;
 /// A client says something more often, also if it has nothing to ask.
 const SILENT_FOR: Duration = Duration::from_secs(60);
 /// How long the other side may take to hang up after us.
@@ -172,7 +172,7 @@ async fn told(stop: &mut watch::Receiver<bool>) {
 /// One peer that is in.
 struct Visit {
     server: Arc<Server>,
-    work: JoinSet<()>,
+    /// Each message holds one until its answer is written, or dropped.
     places: Arc<Semaphore>,
     pinged: Arc<AtomicBool>,
 }
@@ -188,12 +188,12 @@ enum End {
 
 impl Visit {
     fn new(server: Arc<Server>) -> Self {
-        let places = Arc::new(Semaphore::new(IN_WORK));
-        Self { server, work: JoinSet::new(), places, pinged: Arc::default() }
+        let places = Arc::new(Semaphore::new(IN_WORK.into()));
+        Self { server, places, pinged: Arc::default() }
     }
 
     async fn receive(
-        mut self,
+        self,
         stream: TlsStream<TcpStream>,
         mut stop: watch::Receiver<bool>,
         place: OwnedSemaphorePermit,
@@ -219,11 +219,16 @@ impl Visit {
         }
         drop((writing, reader, place));
         // What has come is done to its end, although nobody hears of it any more.
-        while self.work.join_next().await.is_some() {}
+        self.all_answered().await;
+    }
+
+    async fn all_answered(&self) {
+        // Never closed.
+        let _all = self.places.acquire_many(IN_WORK.into()).await;
     }
 
     async fn read(
-        &mut self,
+        &self,
         reader: &mut Incoming,
         answers: &UnboundedSender<Answer>,
         stop: &mut watch::Receiver<bool>,
@@ -240,14 +245,10 @@ impl Visit {
                     }
                 }
             }
-            while self.work.try_join_next().is_some() {}
-            if stopping && self.work.is_empty() {
-                return End::Answered;
-            }
             tokio::select! {
                 biased;
                 () = told(stop), if !stopping => stopping = true,
-                Some(_done) = self.work.join_next(), if stopping => {}
+                () = self.all_answered(), if stopping => return End::Answered,
                 more = timeout(SILENT_FOR, reader.more()) => if !matches!(more, Ok(Ok(true))) {
                     return End::Gone;
                 }
@@ -257,7 +258,7 @@ impl Visit {
 
     /// While we are stopping the other side still hears that we live and that we take nothing more; so it can wait for the
     /// answers that are to come, and needs to wait for nothing else.
-    async fn take(&mut self, message: Frame, answers: &UnboundedSender<Answer>, stopping: bool) {
+    async fn take(&self, message: Frame, answers: &UnboundedSender<Answer>, stopping: bool) {
         let Frame { number, payload } = message;
         // That the queue is gone is told where it was.
         if number == PING {
@@ -273,20 +274,20 @@ impl Visit {
             return;
         };
         let place = self.places.clone().acquire_owned().await.ok();
-        let reply = Reply { number, place, answers: answers.clone() };
-        self.work.spawn(async move { reply.give(answerer.answer(payload).await) });
+        let back = Back { number, place, answers: answers.clone() };
+        answerer.take(payload, Reply::new(|answer| back.bring(answer)));
     }
 }
 
 /// The answer that is to come to one message. If it does not come, because whoever makes it panics, that is said.
-struct Reply {
+struct Back {
     number: u64,
     place: Option<OwnedSemaphorePermit>,
     answers: UnboundedSender<Answer>,
 }
 
-impl Reply {
-    fn give(mut self, payload: Bytes) {
+impl Back {
+    fn bring(mut self, payload: Bytes) {
         // Said to have failed otherwise.
         if payload.len() <= super::frames::LONGEST {
             let place = self.place.take();
@@ -298,7 +299,7 @@ impl Reply {
     }
 }
 
-impl Drop for Reply {
+impl Drop for Back {
     fn drop(&mut self) {
         if let Some(place) = self.place.take() {
             let number = self.number | FAILED;

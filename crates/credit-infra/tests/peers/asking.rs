@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use credit_core::ports::peers::{Answerer, PeerError, Peers};
+use credit_core::ports::peers::{PeerError, Peers};
 use credit_infra::peers::{PeersSettings, TcpPeers};
 use tokio::time::sleep;
 
-use crate::{Echo, SECRET, answered, answering, asker, asking, not_sent_since, settings, until};
+use crate::{
+    Answers, Echo, SECRET, answered, answering, asker, asking, each, not_sent_since, settings, until,
+};
 
 const LONGEST: usize = 16 * 1024 * 1024;
 
@@ -30,7 +32,7 @@ async fn the_program_that_runs_is_its_own_peer() {
     let running = || PeersSettings { build: None, ..settings(SECRET) };
     let (one, other) = (TcpPeers::start(running()), TcpPeers::start(running()));
     let (one, other) = (one.expect("a free port"), other.expect("a free port"));
-    other.answer_with(Echo::new());
+    other.answer_with(each(Echo::new()));
     assert_eq!(answered(&one, other.address(), "same").await, "same");
     // And it is not any other.
     not_sent_since(&asker(), other.address(), "runs another version of the program").await;
@@ -43,7 +45,7 @@ struct Late {
 }
 
 #[async_trait]
-impl Answerer for Late {
+impl Answers for Late {
     async fn answer(&self, message: Bytes) -> Bytes {
         let random = self.random.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
         sleep(Duration::from_millis((random >> 32) % 50)).await;
@@ -92,7 +94,7 @@ async fn a_message_is_as_long_as_it_may_be_and_not_longer() {
 struct Obedient(Arc<Echo>);
 
 #[async_trait]
-impl Answerer for Obedient {
+impl Answers for Obedient {
     async fn answer(&self, message: Bytes) -> Bytes {
         assert_ne!(message, "panic", "as it was told");
         if message == "too long" {
@@ -142,7 +144,7 @@ async fn no_more_wait_for_an_answer_than_may() {
 async fn nobody_is_asked_before_somebody_answers() {
     let (one, other) = (asker(), asker());
     not_sent_since(&one, other.address(), "closed the connection").await;
-    other.answer_with(Echo::new());
+    other.answer_with(each(Echo::new()));
     assert_eq!(answered(&one, other.address(), "now").await, "now");
 }
 

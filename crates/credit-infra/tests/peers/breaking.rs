@@ -11,7 +11,7 @@ use credit_infra::peers::{PeersSettings, TcpPeers};
 use credit_infra::testkit::proxy::{Mode, Proxy};
 use tokio::time::{sleep, timeout};
 
-use crate::{Echo, PATIENCE, SECRET, answered, answering, asker, asking, not_sent_since, settings};
+use crate::{Echo, PATIENCE, SECRET, answered, answering, asker, asking, each, not_sent_since, settings};
 
 #[tokio::test]
 async fn what_is_in_flight_when_a_peer_dies_has_no_answer_and_the_next_one_there_is_asked() {
@@ -29,7 +29,7 @@ async fn what_is_in_flight_when_a_peer_dies_has_no_answer_and_the_next_one_there
     not_sent_since(&one, &address, "it cannot be reached").await;
 
     let next = TcpPeers::start(PeersSettings { listen, ..settings(SECRET) }).expect("the port is free again");
-    next.answer_with(Echo::new());
+    next.answer_with(each(Echo::new()));
     assert_eq!(answered(&one, &address, "again").await, "again");
 }
 

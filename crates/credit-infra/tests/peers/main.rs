@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use credit_core::ports::peers::{Answerer, PeerError, Peers};
+use credit_core::ports::peers::{Answerer, PeerError, Peers, Reply};
 use credit_infra::peers::{PeersSettings, TcpPeers};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -39,10 +39,30 @@ fn asker() -> Arc<TcpPeers> {
     TcpPeers::start(settings(SECRET)).expect("a free port")
 }
 
-fn answering(answerer: Arc<dyn Answerer>) -> Arc<TcpPeers> {
+fn answering(answers: Arc<dyn Answers>) -> Arc<TcpPeers> {
     let peers = asker();
-    peers.answer_with(answerer);
+    peers.answer_with(each(answers));
     peers
+}
+
+/// Answers in its own time.
+#[async_trait]
+trait Answers: Send + Sync + 'static {
+    async fn answer(&self, message: Bytes) -> Bytes;
+}
+
+/// Answers each message in a task of its own.
+struct Each(Arc<dyn Answers>);
+
+impl Answerer for Each {
+    fn take(&self, message: Bytes, reply: Reply) {
+        let answers = self.0.clone();
+        tokio::spawn(async move { reply.give(answers.answer(message).await) });
+    }
+}
+
+fn each(answers: Arc<dyn Answers>) -> Arc<dyn Answerer> {
+    Arc::new(Each(answers))
 }
 
 /// Answers with what it is asked, when it may.
@@ -77,7 +97,7 @@ impl Echo {
 }
 
 #[async_trait]
-impl Answerer for Echo {
+impl Answers for Echo {
     async fn answer(&self, message: Bytes) -> Bytes {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.may.acquire().await.expect("never closed").forget();

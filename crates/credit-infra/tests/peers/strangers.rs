@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::raw::{self, frame, head, hello, peer_to, read_frame, tls_to};
 use crate::{
-    BUILD, Echo, OTHER_SECRET, PATIENCE, SECRET, answered, answering, asker, not_sent_since, settings,
+    BUILD, Echo, OTHER_SECRET, PATIENCE, SECRET, answered, answering, asker, each, not_sent_since, settings,
 };
 
 const TOO_LONG: u32 = 16 * 1024 * 1024 + 1;
@@ -158,7 +158,7 @@ async fn another_program_neither_asks_nor_answers() {
     let echo = Echo::new();
     let (one, server) = (asker(), answering(echo.clone()));
     let other = TcpPeers::start(PeersSettings { build: Some([2; 32]), ..settings(SECRET) }).expect("a port");
-    other.answer_with(echo.clone());
+    other.answer_with(each(echo.clone()));
     not_sent_since(&one, other.address(), "it runs another version of the program").await;
     not_sent_since(&other, server.address(), "it runs another version of the program").await;
     // Nor does one that sends its message ahead.
@@ -226,7 +226,7 @@ async fn a_client_gives_up_who_answers_what_makes_no_sense() {
 async fn there_is_an_end_to_peers_and_to_what_they_are_asked() {
     let server = answering(Echo::new());
     let mut inside = Vec::new();
-    for _ in 0..64 {
+    for _ in 0..256 {
         inside.push(peer_to(&server, SECRET, BUILD).await.expect("a peer"));
     }
     let mut one_more = peer_to(&server, SECRET, BUILD).await.expect("it says who it is");
@@ -251,7 +251,7 @@ async fn nothing_tells_the_secret() {
     hides(format!("{one:?}"));
     assert!(format!("{one:?}").contains(one.address()), "{one:?}");
     let other = TcpPeers::start(settings(OTHER_SECRET)).expect("a free port");
-    other.answer_with(Echo::new());
+    other.answer_with(each(Echo::new()));
     not_sent_since(&one, other.address(), "it does not know the secret of this deployment").await;
     hides(format!("{:?}", one.ask(other.address(), Bytes::new()).await));
 }

@@ -9,6 +9,7 @@ use credit_core::ports::documents::Documents;
 use credit_core::ports::journal::{BookId, Group, Journal};
 use credit_core::{AppId, Clock, Code, IdSource, Problem};
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::mpsc::error::{SendError, TrySendError};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -17,10 +18,10 @@ use super::codec::{self, Decoded};
 use super::config::LedgerSettings;
 use super::courtesy::Lanes;
 use super::filter::GrowingFilter;
-use super::job::{Ask, Job, Outcome};
+use super::job::{Ask, Caller, Job, Outcome};
 use super::lane::Lane;
 use super::load::{load_claims, load_filters};
-use super::pass_on::{Answers, Company};
+use super::pass_on::{Answers, Company, Elsewhere};
 use super::projector::Projector;
 use super::refresh::Refreshes;
 use super::state::{State, TailGroup};
@@ -172,6 +173,16 @@ pub struct Book {
     pub(crate) groups: moka::sync::Cache<u64, Arc<Decoded>>,
 }
 
+/// Nothing has happened: there is too much to do.
+pub(crate) fn busy() -> Problem {
+    Problem::because(Code::Unavailable, "The ledger is busy.").retry_after(1)
+}
+
+/// Nothing has happened: there will be nobody to do it.
+fn stopping() -> Problem {
+    Problem::because(Code::Unavailable, "The service is stopping.").retry_after(1)
+}
+
 /// The filter over the newest generation, as far as the views show it.
 async fn load_newest(parts: &LedgerParts, id: BookId, view: &BookView) -> Result<GrowingFilter, StoreError> {
     let per_generation = parts.settings.claims_per_generation;
@@ -243,20 +254,13 @@ impl Book {
     /// Decides a command in the lane of this process. Of one that it has not begun at the deadline nothing happens
     /// (`503 unavailable`); of one that it has begun, the outcome is unknown (`503 outcome_unknown`).
     pub(crate) async fn submit_here(&self, ask: Ask, until: Instant) -> Result<Outcome, Problem> {
-        self.refuse_if_broken()?;
-        // Whoever is queued behind a group that cannot be appended would wait for nothing.
-        if self.parts.journal.is_away() {
-            return Err(Problem::because(Code::Unavailable, "The store cannot be reached.").retry_after(1));
-        }
-        let stopping = || Problem::because(Code::Unavailable, "The service is stopping.").retry_after(1);
-        let queue = self.queue.lock().clone().ok_or_else(stopping)?;
-        let (reply, outcome) = oneshot::channel();
-        let mut job = Box::new(Job::new(ask, reply));
+        let queue = self.entrance()?;
+        let (caller, outcome) = oneshot::channel();
+        let mut job = Box::new(Job::new(ask, Caller::Here(caller)));
         self.load_needs(&mut job).await?;
         let ticket = job.ticket.clone();
         let deadline = tokio::time::sleep_until(until);
         tokio::pin!(deadline);
-        let busy = || Problem::because(Code::Unavailable, "The ledger is busy.").retry_after(1);
         tokio::select! {
             sent = queue.send(job) => sent.map_err(|_| stopping())?,
             () = &mut deadline => return Err(busy()),
@@ -265,6 +269,42 @@ impl Book {
             answer = outcome => answer.unwrap_or_else(|_| Err(Problem::new(Code::OutcomeUnknown).retry_after(1))),
             () = &mut deadline => Err(if ticket.give_up() { busy() } else { Problem::new(Code::OutcomeUnknown).retry_after(1) }),
         }
+    }
+
+    /// The same for a caller elsewhere, who is told without anybody waiting for it here.
+    pub(crate) fn submit_for(self: &Arc<Self>, ask: Ask, caller: Elsewhere) {
+        let queue = match self.entrance() {
+            Ok(queue) => queue,
+            Err(problem) => return caller.tell(Err(problem)),
+        };
+        let mut job = Box::new(Job::new(ask, Caller::Elsewhere(caller)));
+        if self.has_needs(&job) {
+            match queue.try_send(job) {
+                Ok(()) => return,
+                Err(TrySendError::Full(back) | TrySendError::Closed(back)) => job = back,
+            }
+        }
+        let book = self.clone();
+        self.parts.runtime.spawn(async move {
+            match book.load_needs(&mut job).await {
+                Ok(()) => {
+                    if let Err(SendError(job)) = queue.send(job).await {
+                        job.caller.tell(Err(stopping()));
+                    }
+                }
+                Err(error) => job.caller.tell(Err(error.into())),
+            }
+        });
+    }
+
+    /// The queue of the lane, if it makes sense to wait in it.
+    fn entrance(&self) -> Result<mpsc::Sender<Box<Job>>, Problem> {
+        self.refuse_if_broken()?;
+        // Whoever is queued behind a group that cannot be appended would wait for nothing.
+        if self.parts.journal.is_away() {
+            return Err(Problem::because(Code::Unavailable, "The store cannot be reached.").retry_after(1));
+        }
+        self.queue.lock().clone().ok_or_else(stopping)
     }
 
     /// Applies the groups that others have appended since, up to the head. Answers whether there were any.

@@ -5,6 +5,7 @@
 //!                                                                                                   big-endian
 //! ```
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
@@ -48,16 +49,17 @@ impl Default for Body {
 }
 
 impl Body {
-    /// Encodes one more record.
-    pub(crate) fn push(&mut self, record: &Record) -> Result<(), StoreError> {
+    /// Encodes one more record. Answers where in the group it stands.
+    pub(crate) fn push(&mut self, record: &Record) -> Result<Range<usize>, StoreError> {
         let broken = || StoreError::Corrupt("a record cannot be encoded".to_owned());
         self.scratch.clear();
         self.scratch =
             postcard::to_extend(record, std::mem::take(&mut self.scratch)).map_err(|_| broken())?;
         self.bytes.put_u32(u32::try_from(self.scratch.len()).map_err(|_| broken())?);
+        let from = self.bytes.len();
         self.bytes.put_slice(&self.scratch);
         self.records += 1;
-        Ok(())
+        Ok(from..self.bytes.len())
     }
 
     /// How many bytes there are so far.

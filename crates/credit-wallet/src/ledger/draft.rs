@@ -1,5 +1,6 @@
 //! A group in the making: commands decided one after another, each sees the ones before.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use credit_core::{Actor, Code, Problem, Timestamp, WalletId};
@@ -23,8 +24,8 @@ const OPEN_MILLIS: i64 = 50;
 
 /// What a command got.
 pub(super) enum Verdict {
-    /// Recorded in the group.
-    Recorded(Arc<Record>),
+    /// Recorded in the group, and there it stands.
+    Recorded(Arc<Record>, Range<usize>),
     /// An earlier call with the same key got it.
     Replayed(Arc<Record>),
     /// Decided, with nothing to record.
@@ -37,7 +38,7 @@ impl Verdict {
     /// What the caller is told.
     pub(super) fn outcome(self) -> Result<Outcome, Problem> {
         match self {
-            Self::Recorded(record) | Self::Unrecorded(record) => Ok(Outcome { record, replayed: false }),
+            Self::Recorded(record, _) | Self::Unrecorded(record) => Ok(Outcome { record, replayed: false }),
             Self::Replayed(record) => match &record.answer {
                 Answer::Refused(refusal) => Err(refusal.replay()),
                 _ => Ok(Outcome { record, replayed: true }),
@@ -201,7 +202,10 @@ impl Draft {
                 if decided.record.changes.is_empty() && ask.key.is_none() {
                     return Verdict::Unrecorded(Arc::new(decided.record));
                 }
-                self.keep(decided).map_or_else(Verdict::Refused, Verdict::Recorded)
+                match self.keep(decided) {
+                    Ok((record, place)) => Verdict::Recorded(record, place),
+                    Err(problem) => Verdict::Refused(problem),
+                }
             }
             Err(problem) => match ask.key {
                 Some(key) if problem.code().is_outcome() => {
@@ -257,10 +261,10 @@ impl Draft {
         Ok(decided)
     }
 
-    fn keep(&mut self, decided: Decided) -> Result<Arc<Record>, Problem> {
+    fn keep(&mut self, decided: Decided) -> Result<(Arc<Record>, Range<usize>), Problem> {
         let effects = &mut self.effects;
         let index = u32::try_from(effects.records.len()).unwrap_or(u32::MAX);
-        self.body.push(&decided.record)?;
+        let place = self.body.push(&decided.record)?;
         let record = Arc::new(decided.record);
         for claim in record.all_claims() {
             effects.claims.insert(claim, index);
@@ -270,7 +274,7 @@ impl Draft {
         }
         effects.records.push(record.clone());
         effects.mark = self.mint.mark();
-        Ok(record)
+        Ok((record, place))
     }
 }
 

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use credit_api::request::{IfMatch, Intent, KeyHolder};
 use credit_core::{Actor, Problem};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
+use super::pass_on::Elsewhere;
 use crate::domain::{Command, KeyMark, Needs, Place, Record, claim};
 
 /// A command with who asks and how.
@@ -92,12 +94,48 @@ impl Ticket {
 /// A record that is known to have claimed something before.
 pub(crate) type Known = (u128, Place, Arc<Record>);
 
+/// Who waits for the outcome of a command.
+pub(crate) enum Caller {
+    /// Somebody in this process.
+    Here(oneshot::Sender<Result<Outcome, Problem>>),
+    /// Another process, which has handed the command over.
+    Elsewhere(Elsewhere),
+}
+
+impl Caller {
+    /// Tells it. A caller that has gone does not matter: what is done is done.
+    pub(crate) fn tell(self, outcome: Result<Outcome, Problem>) {
+        match self {
+            Self::Here(caller) => {
+                let _gone = caller.send(outcome);
+            }
+            Self::Elsewhere(caller) => caller.tell(outcome),
+        }
+    }
+
+    /// Tells it of a record that is now in the journal, with these bytes.
+    pub(crate) fn tell_recorded(self, record: Arc<Record>, bytes: Option<&[u8]>) {
+        match (self, bytes) {
+            (Self::Elsewhere(caller), Some(bytes)) => caller.tell_recorded(bytes),
+            (caller, _) => caller.tell(Ok(Outcome { record, replayed: false })),
+        }
+    }
+
+    /// Whether it waits no more. One in this process gives its ticket up.
+    pub(crate) fn is_late(&self, now: Instant) -> bool {
+        match self {
+            Self::Here(_) => false,
+            Self::Elsewhere(caller) => caller.is_late(now),
+        }
+    }
+}
+
 /// A command in the queue.
 pub(crate) struct Job {
     pub(crate) ask: Ask,
     pub(crate) needs: Needs,
     pub(crate) ticket: Arc<Ticket>,
-    pub(crate) reply: oneshot::Sender<Result<Outcome, Problem>>,
+    pub(crate) caller: Caller,
     /// Up to which group the views have been asked for claims.
     pub(crate) seen: Option<u64>,
     /// Claims found in the views.
@@ -130,14 +168,14 @@ impl Job {
     }
 
     /// A command that nothing has been loaded for yet.
-    pub(crate) fn new(ask: Ask, reply: oneshot::Sender<Result<Outcome, Problem>>) -> Self {
+    pub(crate) fn new(ask: Ask, caller: Caller) -> Self {
         let mut needs = ask.command.needs();
         needs.claims.extend(ask.key.map(|key| key.claim));
         Self {
             ask,
             needs,
             ticket: Arc::default(),
-            reply,
+            caller,
             seen: None,
             known: Vec::new(),
             absent: Vec::new(),

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use credit_core::ports::StoreError;
 use credit_core::ports::journal::{Appended, Group};
 use tokio::sync::mpsc;
@@ -14,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::book::Book;
+use super::book::{Book, busy};
 use super::codec;
 use super::courtesy::Turn;
 use super::draft::{Draft, Effects, NotNow, Verdict};
@@ -33,12 +34,15 @@ pub(crate) struct Lane {
     /// What callers get whose group has landed: they are told once the next group is on its way, so that the disk does not
     /// wait for it.
     owed: Vec<(Box<Job>, Verdict)>,
+    /// The bytes of that group.
+    owed_of: Bytes,
 }
 
 /// A group on its way, with the commands that wait for it.
 struct Flight {
     effects: Arc<Effects>,
     group: TailGroup,
+    bytes: Bytes,
     decided: Vec<(Box<Job>, Verdict)>,
     sent: Instant,
     landing: JoinHandle<Result<Appended, StoreError>>,
@@ -54,7 +58,7 @@ impl Flight {
 
 impl Lane {
     pub(crate) fn new(book: Arc<Book>, queue: mpsc::Receiver<Box<Job>>) -> Self {
-        Self { book, queue, waiting: VecDeque::new(), flight: None, owed: Vec::new() }
+        Self { book, queue, waiting: VecDeque::new(), flight: None, owed: Vec::new(), owed_of: Bytes::new() }
     }
 
     /// Works until the queue is closed and empty.
@@ -154,8 +158,14 @@ impl Lane {
     async fn extend(&mut self, draft: &mut Option<Draft>) -> bool {
         let settings = &self.book.parts.settings;
         let room = settings.group_commands - draft.as_ref().map_or(0, |draft| draft.decided.len());
-        let taken = self.waiting.drain(..room.min(self.waiting.len()));
-        let jobs: Vec<Box<Job>> = taken.filter(|job| job.ticket.take()).collect();
+        let (began, mut jobs) = (Instant::now(), Vec::new());
+        for job in self.waiting.drain(..room.min(self.waiting.len())) {
+            if job.caller.is_late(began) {
+                job.caller.tell(Err(busy()));
+            } else if job.ticket.take() {
+                jobs.push(job);
+            }
+        }
         let jobs = self.prepare(jobs).await;
         if jobs.is_empty() {
             return true;
@@ -224,7 +234,7 @@ impl Lane {
             return self.decide_again(draft.decided);
         }
         if effects.records.is_empty() {
-            return answer(draft.decided);
+            return answer(draft.decided, &[]);
         }
         let bytes = draft.body.frame(previous, effects.at, effects.mark, claims_before);
         let group = TailGroup {
@@ -238,12 +248,12 @@ impl Lane {
         let append = append(
             self.book.clone(),
             effects.sequence,
-            Group { id: self.book.lanes.group_id(parts.ids.mint()), bytes },
+            Group { id: self.book.lanes.group_id(parts.ids.mint()), bytes: bytes.clone() },
         );
         let landing =
             parts.runtime.spawn(append.instrument(traced::of_group(&draft.decided, effects.sequence)));
         let (effects, decided) = (Arc::new(effects), draft.decided);
-        self.flight = Some(Flight { effects, group, decided, sent: Instant::now(), landing });
+        self.flight = Some(Flight { effects, group, bytes, decided, sent: Instant::now(), landing });
     }
 
     /// Takes the group that was on its way for true and answers, or decides its commands again, or refuses them.
@@ -262,7 +272,7 @@ impl Lane {
                 self.book.state.write().commit(flight.group, wallets);
                 self.book.appended.notify_one();
                 self.book.hurry_views();
-                self.owed = flight.decided;
+                (self.owed, self.owed_of) = (flight.decided, flight.bytes);
             }
             Ok(Appended::Taken) => {
                 metrics::counter!("credit_ledger_slots_taken_total").increment(1);
@@ -283,7 +293,7 @@ impl Lane {
 
     /// Tells the callers whose group has landed.
     fn pay(&mut self) {
-        answer(std::mem::take(&mut self.owed));
+        answer(std::mem::take(&mut self.owed), &std::mem::take(&mut self.owed_of));
     }
 
     /// Puts commands back, before those that came later.
@@ -332,10 +342,13 @@ async fn append(book: Arc<Book>, sequence: u64, group: Group) -> Result<Appended
     }
 }
 
-/// Answers each command. A caller that has gone does not matter: what is done is done.
-fn answer(decided: Vec<(Box<Job>, Verdict)>) {
+/// Answers each command; these are the bytes of the group in which some of them are recorded.
+fn answer(decided: Vec<(Box<Job>, Verdict)>, group: &[u8]) {
     for (job, verdict) in decided {
-        let _gone = job.reply.send(verdict.outcome());
+        match verdict {
+            Verdict::Recorded(record, place) => job.caller.tell_recorded(record, group.get(place)),
+            other => job.caller.tell(other.outcome()),
+        }
     }
 }
 
@@ -346,7 +359,7 @@ fn refuse(jobs: impl IntoIterator<Item = Box<Job>>, error: &StoreError) {
         if matches!(error, StoreError::OutcomeUnknown(_)) {
             tell_unfinished(&job);
         }
-        let _gone = job.reply.send(Err(error.clone().into()));
+        job.caller.tell(Err(error.clone().into()));
     }
     tracing::warn!(%error, commands, "the store refused a group");
 }

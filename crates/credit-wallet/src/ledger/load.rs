@@ -66,6 +66,11 @@ impl Book {
         Ok(())
     }
 
+    /// Whether the wallets of a command that nothing has been loaded for, and what belongs to them, are in memory.
+    pub(crate) fn has_needs(&self, job: &Job) -> bool {
+        missing(&self.state.read(), &job.needs, &[]).is_empty()
+    }
+
     /// Loads the wallets of a command and what belongs to them. What is there already costs a look.
     pub(crate) async fn load_needs(&self, job: &mut Job) -> Result<(), StoreError> {
         let shown = self.state.read().shown;

@@ -6,10 +6,9 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use credit_api::request::IfMatch;
-use credit_core::ports::peers::{Answerer, PeerError, Peers};
+use credit_core::ports::peers::{Answerer, PeerError, Peers, Reply};
 use credit_core::{Actor, AppId, Code, Problem};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -26,23 +25,25 @@ pub struct Company {
     pub commands: Vec<Unpack>,
 }
 
-/// A command that is handed over.
+/// A command that is handed over. What it says comes after this.
 #[derive(Serialize, Deserialize)]
-struct Handed {
+struct Handed<'a> {
     book: AppId,
     /// Who is meant. At an address there may be somebody else by now, who works on another store.
     to: u128,
-    name: String,
-    command: Vec<u8>,
+    name: &'a str,
     actor: Actor,
-    request_id: String,
+    request_id: &'a str,
     key: KeyMark,
     if_match: Option<IfMatch>,
     /// How long its caller waits for the outcome, in milliseconds.
     patience: u32,
 }
 
-/// What the other process says of it.
+/// So long is it at most, as a rule.
+const HANDED: usize = 256;
+
+/// What the other process says of it: a byte for what, and then the record or the problem.
 enum Said {
     /// It is decided.
     Decided(Outcome),
@@ -52,23 +53,68 @@ enum Said {
     NotHere,
 }
 
+const NOT_HERE: u8 = 0;
+const RECORDED: u8 = 1;
+const REPLAYED: u8 = 2;
+const REFUSED: u8 = 3;
+
 impl Said {
+    /// `None` if it cannot be written. That is no answer, and the other process asks the book itself.
     fn write(&self) -> Option<Vec<u8>> {
-        let said: Result<Option<(&Record, bool)>, &Problem> = match self {
-            Self::Decided(outcome) => Ok(Some((&*outcome.record, outcome.replayed))),
-            Self::Refused(problem) => Err(problem),
-            Self::NotHere => Ok(None),
-        };
-        postcard::to_stdvec(&said).ok()
+        match self {
+            Self::Decided(outcome) => {
+                let kind = if outcome.replayed { REPLAYED } else { RECORDED };
+                postcard::to_extend(&*outcome.record, vec![kind]).ok()
+            }
+            Self::Refused(problem) => postcard::to_extend(problem, vec![REFUSED]).ok(),
+            Self::NotHere => Some(vec![NOT_HERE]),
+        }
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
-        let said: Result<Option<(Record, bool)>, Problem> = postcard::from_bytes(bytes).ok()?;
-        Some(match said {
-            Ok(Some((record, replayed))) => Self::Decided(Outcome { record: Arc::new(record), replayed }),
-            Ok(None) => Self::NotHere,
-            Err(problem) => Self::Refused(problem),
-        })
+        let (kind, rest) = bytes.split_first()?;
+        let decided = |replayed| {
+            let record: Record = postcard::from_bytes(rest).ok()?;
+            Some(Self::Decided(Outcome { record: Arc::new(record), replayed }))
+        };
+        match *kind {
+            NOT_HERE => Some(Self::NotHere),
+            RECORDED => decided(false),
+            REPLAYED => decided(true),
+            REFUSED => Some(Self::Refused(postcard::from_bytes(rest).ok()?)),
+            _ => None,
+        }
+    }
+}
+
+/// A caller of another process, which has handed over its command.
+pub(crate) struct Elsewhere {
+    reply: Reply,
+    /// For so long it waits.
+    until: Instant,
+}
+
+impl Elsewhere {
+    /// What has not been begun by then never is, and the other process may decide it.
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        self.until <= now
+    }
+
+    pub(super) fn tell(self, outcome: Result<Outcome, Problem>) {
+        let said = match outcome {
+            Ok(outcome) => Said::Decided(outcome),
+            // It promises that nothing moved: the other process may have better luck.
+            Err(problem) if problem.code() == Code::Unavailable => Said::NotHere,
+            Err(problem) => Said::Refused(problem),
+        };
+        if let Some(said) = said.write() {
+            self.reply.give(said.into());
+        }
+    }
+
+    /// Of a record in the journal, by the bytes that it has there.
+    pub(super) fn tell_recorded(self, record: &[u8]) {
+        self.reply.give([&[RECORDED], record].concat().into());
     }
 }
 
@@ -137,15 +183,17 @@ impl Book {
         let handed = Handed {
             book: self.id,
             to,
-            name: packed.name.to_owned(),
-            command: packed.bytes,
+            name: packed.name,
             actor: ask.actor,
-            request_id: ask.request_id.clone(),
+            request_id: &ask.request_id,
             key,
             if_match: ask.if_match.clone(),
             patience: u32::try_from(patience.as_millis()).unwrap_or(u32::MAX),
         };
-        postcard::to_stdvec(&handed).ok().map(Bytes::from)
+        let message = Vec::with_capacity(HANDED + packed.bytes.len());
+        let mut message = postcard::to_extend(&handed, message).ok()?;
+        message.extend_from_slice(&packed.bytes);
+        Some(message.into())
     }
 }
 
@@ -155,46 +203,43 @@ fn unless_recorded(problem: Problem) -> Problem {
     if is_recorded { problem } else { Problem::new(Code::OutcomeUnknown).retry_after(1) }
 }
 
-/// Decides what other processes hand over.
+/// Takes what other processes hand over.
 pub(super) struct Answers {
     pub(super) ledger: Weak<Ledger>,
 }
 
-#[async_trait]
 impl Answerer for Answers {
-    async fn answer(&self, message: Bytes) -> Bytes {
-        let said = match self.ledger.upgrade() {
-            Some(ledger) => ledger.decide_for_another(&message).await,
-            None => Said::NotHere,
+    fn take(&self, message: Bytes, reply: Reply) {
+        let told = match self.ledger.upgrade() {
+            Some(ledger) => ledger.take_from_another(&message, reply),
+            None => Err(reply),
         };
-        // What cannot be written is no answer, and the other process asks the book itself.
-        said.write().map(Bytes::from).unwrap_or_default()
+        if let Err(reply) = told {
+            reply.give(Bytes::from_static(&[NOT_HERE]));
+        }
     }
 }
 
 impl Ledger {
-    async fn decide_for_another(&self, message: &[u8]) -> Said {
-        let Some((app, to, patience, ask)) = self.unpack(message) else { return Said::NotHere };
+    /// Has a command of another process decided. Gives the reply back if that is not for this one to do.
+    fn take_from_another(&self, message: &[u8], reply: Reply) -> Result<(), Reply> {
+        let Some((app, to, patience, ask)) = self.unpack(message) else { return Err(reply) };
         // A book that is not open has told nobody that it is written here.
         let is_meant = |book: &Arc<Book>| book.usual.is_me(to) && book.fault().is_none();
-        let Some(book) = self.open_book(app).filter(is_meant) else { return Said::NotHere };
+        let Some(book) = self.open_book(app).filter(is_meant) else { return Err(reply) };
         book.usual.note_a_command();
         let until = Instant::now() + patience.min(self.settings().deadline);
-        match book.submit_here(ask, until).await {
-            Ok(outcome) => Said::Decided(outcome),
-            // It promises that nothing moved: the other process may have better luck.
-            Err(problem) if problem.code() == Code::Unavailable => Said::NotHere,
-            Err(problem) => Said::Refused(problem),
-        }
+        book.submit_for(ask, Elsewhere { reply, until });
+        Ok(())
     }
 
     fn unpack(&self, message: &[u8]) -> Option<(AppId, u128, Duration, Ask)> {
-        let handed: Handed = postcard::from_bytes(message).ok()?;
+        let (handed, command): (Handed<'_>, _) = postcard::take_from_bytes(message).ok()?;
         let company = self.company()?;
         let ask = Ask {
-            command: Unpack::any(&company.commands, &handed.name, &handed.command)?,
+            command: Unpack::any(&company.commands, handed.name, command)?,
             actor: handed.actor,
-            request_id: handed.request_id,
+            request_id: handed.request_id.to_owned(),
             key: Some(handed.key),
             if_match: handed.if_match,
             dry_run: false,
