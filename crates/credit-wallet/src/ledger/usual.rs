@@ -26,9 +26,11 @@ const LOOK_WHILE_QUIET: Duration = Duration::from_secs(3);
 const NEW_FOR: u32 = 3;
 /// Whoever hands its commands over and lags behind the watermark by more groups than this goes on from there.
 const FAR: u64 = 64;
-/// How often a process that is read from applies what the other one appends, so that no reader waits for much of it.
+/// How often a process that is read from again and again applies what the other one appends, so that no reader waits for
+/// much of it.
 const FOLLOW_EVERY: Duration = Duration::from_millis(100);
-/// It goes on with that for so many times after the last read.
+/// For so many times after a read the next one belongs to it, and between them the process follows. A single read, as of a
+/// job, is not worth applying everything for.
 const FOLLOW_ON: u32 = 30;
 
 /// What a process knows of the usual writer of a book.
@@ -126,8 +128,10 @@ impl Drop for Asked<'_> {
 pub(crate) struct Usher {
     book: Arc<Book>,
     seat: Seat,
-    /// How often it has followed since somebody has read.
-    followed: u32,
+    /// How often it could have followed since somebody has read.
+    since_read: u32,
+    /// Whether that was not the first read for long.
+    is_read_again: bool,
     /// For so many more looks the seat is new, and the others wait to see that it is kept.
     is_new_for: u32,
 }
@@ -136,7 +140,7 @@ impl Usher {
     /// Of a process that is reached there.
     pub(crate) fn new(book: Arc<Book>, address: &str) -> Self {
         let seat = Seat::new(views::WRITER, book.usual.me, Some(address.to_owned()));
-        Self { book, seat, followed: FOLLOW_ON, is_new_for: 0 }
+        Self { book, seat, since_read: FOLLOW_ON, is_read_again: false, is_new_for: 0 }
     }
 
     /// Works until the book is closed. Without commands it rests, and whoever has some takes the seat from it.
@@ -182,9 +186,14 @@ impl Usher {
     }
 
     async fn follow(&mut self) {
-        let is_read = self.book.usual.is_read.swap(false, Ordering::Relaxed);
-        self.followed = if is_read { 0 } else { self.followed.saturating_add(1) };
-        if self.followed < FOLLOW_ON
+        if self.book.usual.is_read.swap(false, Ordering::Relaxed) {
+            self.is_read_again = self.since_read < FOLLOW_ON;
+            self.since_read = 0;
+        } else {
+            self.since_read = self.since_read.saturating_add(1);
+        }
+        if self.is_read_again
+            && self.since_read < FOLLOW_ON
             && self.book.usual.other().is_some()
             && let Err(error) = self.book.catch_up().await
         {

@@ -10,6 +10,7 @@ mod reads;
 mod reconcile;
 mod rounds;
 mod shared;
+mod stuck;
 mod support;
 mod switchboard;
 mod turns;

@@ -1,7 +1,7 @@
 //! Several processes on one book that hand their commands to the one that usually writes it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,19 +10,20 @@ use bytes::Bytes;
 use credit_api::request::IfMatch;
 use credit_core::memory::{MemoryDocuments, MemoryJournal};
 use credit_core::ports::StoreError;
-use credit_core::ports::documents::{Batch, CommitError, Documents, Write};
-use credit_core::ports::journal::{Appended, BookId, Group, Journal, Sequence};
-use credit_core::testkit::{Between, Dice, MeddlesWithDocuments, MeddlesWithJournal};
-use credit_core::{AppId, Code, WalletId};
+use credit_core::ports::documents::{Batch, Write};
+use credit_core::ports::journal::{BookId, Group, Journal, Sequence};
+use credit_core::testkit::{Between, Dice, MeddlesWithJournal};
+use credit_core::{Code, WalletId};
 use credit_wallet::domain::Answer;
 use credit_wallet::ledger::{Ask, Book, Ledger, LedgerSettings, views};
 use futures_util::future::join_all;
 
+use crate::stuck::until_handed_over;
 use crate::support::{APP, Give, House, ShakyJournal, Take, ask, balance, keyed, open, posted, wallet_with};
 use crate::switchboard::{Line, Switchboard};
 
 /// A house whose processes know each other.
-fn house() -> (House, Arc<Switchboard>) {
+pub(crate) fn house() -> (House, Arc<Switchboard>) {
     let board = Switchboard::new();
     let journal = ShakyJournal::new(MemoryJournal::shared(), 1, 0, Duration::from_micros(200));
     let house = House::over(journal, Arc::new(MemoryDocuments::new()));
@@ -301,6 +302,64 @@ async fn whoever_hands_everything_over_goes_on_from_the_watermark_and_forgets_no
     company.house.verify(other).await;
 }
 
+/// A journal that counts how often it is read.
+struct Counted {
+    inner: Arc<dyn Journal>,
+    reads: AtomicUsize,
+}
+
+#[async_trait]
+impl MeddlesWithJournal for Counted {
+    fn behind(&self) -> &dyn Journal {
+        &*self.inner
+    }
+
+    async fn read(
+        &self,
+        book: BookId,
+        from: Sequence,
+        limit: usize,
+    ) -> Result<Vec<(Sequence, Group)>, StoreError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.inner.read(book, from, limit).await
+    }
+}
+
+/// To apply everything that others append is worth it for many readers, and not for a job that looks now and then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn only_who_is_read_from_again_and_again_follows() {
+    let (house, board) = house();
+    let writer = house.book().await;
+    let wallet = wallet_with(&writer, 1, 100_000).await;
+    while house.documents.get(APP, &views::BOOKS, views::WRITER).await.expect("it can be read").is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let journal = Arc::new(Between(Counted { inner: house.journal.clone(), reads: AtomicUsize::new(0) }));
+    let other = House { journal: journal.clone(), ..house.clone() }.book().await;
+    until_handed_over(&board, &[writer.clone(), other.clone()], wallet, "before").await;
+    // How often it reads by itself while it hands commands over.
+    let spend = async |what: &str| {
+        let before = journal.0.reads.load(Ordering::Relaxed);
+        for call in 0..24 {
+            other
+                .submit(keyed(Take::new(wallet, 1), &format!("{what}-{call}")))
+                .await
+                .expect("enough is there");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        journal.0.reads.load(Ordering::Relaxed) - before
+    };
+
+    assert!(spend("unread").await <= 2, "nobody has read");
+    balance(&other, wallet).await;
+    assert!(spend("read once").await <= 2, "somebody has read once");
+    for _ in 0..5 {
+        balance(&other, wallet).await;
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    assert!(spend("read often").await >= 4, "somebody reads again and again");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_no_command_changes_nothing() {
     let company = Company::of(2).await;
@@ -362,127 +421,6 @@ async fn a_copy_of_a_database_hands_nothing_to_those_who_work_on_the_original() 
     let found = copy.documents.get(APP, &views::BOOKS, views::WRITER).await;
     let now = found.expect("it can be read").expect("somebody writes");
     assert_ne!(now.body, beat.body, "it has taken the seat itself");
-}
-
-/// Documents that one process does not reach any more, once it is told so.
-struct Cut {
-    inner: Arc<dyn Documents>,
-    is_cut: AtomicBool,
-}
-
-#[async_trait]
-impl MeddlesWithDocuments for Cut {
-    fn behind(&self) -> &dyn Documents {
-        &*self.inner
-    }
-
-    async fn before(&self) -> Result<(), StoreError> {
-        if self.is_cut.load(Ordering::Relaxed) {
-            return Err(StoreError::Unavailable("cut off".to_owned()));
-        }
-        Ok(())
-    }
-
-    async fn commit(&self, app: AppId, batch: Batch) -> Result<(), CommitError> {
-        self.before().await?;
-        self.inner.commit(app, batch).await
-    }
-}
-
-/// Spends at these until something is handed over.
-async fn until_handed_over(board: &Switchboard, books: &[Arc<Book>], wallet: WalletId, what: &str) {
-    for round in 0..400 {
-        let before = board.answered();
-        for (number, book) in books.iter().enumerate() {
-            let ask = keyed(Take::new(wallet, 1), &format!("{what}-{round}-{number}"));
-            book.submit(ask).await.expect("enough is there");
-        }
-        if board.answered() > before {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("{what}: nothing is handed over");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_a_writer_that_does_not_get_on_what_it_was_asked_is_decided_by_others_in_time() {
-    let (house, board) = house();
-    let cut = Cut { inner: house.documents.clone(), is_cut: AtomicBool::new(false) };
-    let documents = Arc::new(Between(cut));
-    let writer = House { documents: documents.clone(), ..house.clone() }.book().await;
-    let other = house.book().await;
-    let wallet = wallet_with(&writer, 1, 100_000).await;
-    // It has the seat before anybody else asks for it, and keeps it as long as it is asked.
-    while house.documents.get(APP, &views::BOOKS, views::WRITER).await.expect("it can be read").is_none() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    for round in 0..400 {
-        let ask = keyed(Take::new(wallet, 1), &format!("kept-{round}"));
-        writer.submit(ask).await.expect("enough is there");
-        let answered = board.answered();
-        let ask = keyed(Take::new(wallet, 1), &format!("handed-{round}"));
-        other.submit(ask).await.expect("enough is there");
-        if board.answered() > answered {
-            break;
-        }
-        assert!(round < 399, "nothing is handed over");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let before = balance(&other, wallet).await;
-
-    documents.0.is_cut.store(true, Ordering::Relaxed);
-    board.set(Line::Silent);
-    let asked = tokio::time::Instant::now();
-    let calls = (0..20).map(|call| keyed(Take::new(wallet, 1), &format!("call-{call}")));
-    for outcome in join_all(calls.map(|ask| other.submit(ask))).await {
-        outcome.expect("it is decided here once nobody sees the other one any more");
-    }
-    println!("after {:?}", asked.elapsed());
-    assert_eq!(balance(&other, wallet).await, before - 20);
-}
-
-/// A journal that one process finds damaged, once it is told to.
-struct Damaged {
-    inner: Arc<dyn Journal>,
-    is_damaged: AtomicBool,
-}
-
-#[async_trait]
-impl MeddlesWithJournal for Damaged {
-    fn behind(&self) -> &dyn Journal {
-        &*self.inner
-    }
-
-    async fn append(&self, book: BookId, sequence: Sequence, group: Group) -> Result<Appended, StoreError> {
-        if self.is_damaged.load(Ordering::Relaxed) {
-            return Err(StoreError::Corrupt("told to be".to_owned()));
-        }
-        self.inner.append(book, sequence, group).await
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_writer_whose_book_is_broken_leaves_its_seat() {
-    let (house, board) = house();
-    let inner = house.journal.clone();
-    let journal = Arc::new(Between(Damaged { inner, is_damaged: AtomicBool::new(false) }));
-    let broken = House { journal: journal.clone(), ..house.clone() }.book().await;
-    let others = [house.book().await, house.book().await];
-    let wallet = wallet_with(&broken, 1, 100_000).await;
-    let all = [broken.clone(), others[0].clone(), others[1].clone()];
-    until_handed_over(&board, &all, wallet, "before").await;
-    journal.0.is_damaged.store(true, Ordering::Relaxed);
-    let in_vain = keyed(Take::new(wallet, 1), "in vain");
-    broken.submit(in_vain).await.expect_err("its journal is damaged");
-    assert!(broken.fault().is_some());
-    tokio::time::sleep(Duration::from_secs(4)).await; // it looks, and leaves
-    until_handed_over(&board, &others, wallet, "after").await;
-    let found = house.documents.get(APP, &views::BOOKS, views::WRITER).await;
-    let beat: views::Beat =
-        views::read(&found.expect("it can be read").expect("somebody writes")).expect("a beat");
-    assert_ne!(beat.at.as_deref(), Some("process-0"));
-    house.verify(&others[0]).await;
 }
 
 /// Everybody spends at every process, and the lines break as the dice fall: what is accepted counts once, and no more is
