@@ -1,16 +1,17 @@
 //! On MongoDB: a one-node replica set with majority writes and journal, and beside it, on the same server in the same run,
 //! the raw driver doing one transaction per transfer with the same writes (two conditional updates, two entries, a key).
 //!
-//! `bench -- mongo raw one three shares alone` measures all five parts, as `bench -- mongo` does; name some for only those.
-//! `BENCH_SECONDS` is how long each figure is measured (10), `BENCH_WALLETS` how many wallets each application has (1,000),
-//! `BENCH_CONNECTIONS` how many connections one process or three together have in the parts `three` and `shares` (256). In
-//! `shares` each process has `BENCH_CPU_PERCENT` hundredths of one processor (30) and no more, as if it had a machine of
+//! `bench -- mongo raw one together three shares alone` measures all six parts, as `bench -- mongo` does; name some for only
+//! those. `BENCH_SECONDS` is how long each figure is measured (10), `BENCH_WALLETS` how many wallets each application has (1,000),
+//! `BENCH_CONNECTIONS` how many connections one process or three together have in the parts `together`, `three` and `shares`
+//! (256). `together` compares one process and three that hand each other commands, `BENCH_ROUNDS` times in turns (3): with 60
+//! seconds for each, of which every one has its checkpoint of the server. In `shares` each process has `BENCH_CPU_PERCENT` hundredths of one processor (30) and no more, as if it had a machine of
 //! its own; it needs root.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use credit_core::AppId;
 use credit_core::ports::documents::Collection;
 use credit_infra::clock::SystemClock;
@@ -25,6 +26,7 @@ use crate::http::{lag, prepare};
 use crate::shown::Shown;
 use crate::{ledger, three, wrk};
 
+const PARTS: [&str; 6] = ["raw", "one", "together", "three", "shares", "alone"];
 /// Memory for the server's cache. The tests' smallest one would measure how often pages are written and read again.
 const CACHE_MIB: u32 = 4096;
 const RAW: &str = "raw";
@@ -40,27 +42,35 @@ const SECRETS: [(&str, &str); 4] = [
 ];
 
 pub(crate) fn run() -> anyhow::Result<()> {
+    let parts: Vec<String> = std::env::args().skip(2).collect();
+    for part in &parts {
+        ensure!(PARTS.contains(&part.as_str()), "there is no part {part:?}; there are {}", PARTS.join(", "));
+    }
     let seconds = setting("BENCH_SECONDS", 10)?;
     let count = usize::try_from(setting("BENCH_WALLETS", 1_000)?)?;
     let mongo = Mongo::start(Options { cache_mib: CACHE_MIB, ..Options::one() });
     println!(
         "durable spends a second on MongoDB, {seconds} s each, server, load and mongod on the same machine"
     );
-    let parts: Vec<String> = std::env::args().skip(2).collect();
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
     let mut raw = Raw::default();
     if wanted("raw") {
         raw = measure_raw(&mongo, seconds)?;
     }
-    if wanted("one") || wanted("three") || wanted("shares") {
+    if ["one", "three", "shares", "together"].into_iter().any(wanted) {
         let server = serve(&mongo, ONE)?;
         eprintln!("preparing {count} wallets …");
         let wallets = prepare(&server.app(), count);
         if wanted("one") {
             measure_http(&mongo, &server, &wallets, seconds, &raw)?;
         }
+        // Nobody else is there while several are compared with one.
+        drop(server);
+        if wanted("together") {
+            three::together(&mongo, serve(&mongo, ONE)?, wallets.clone(), seconds)?;
+        }
         if wanted("three") {
-            three::measure(&mongo, server, wallets.clone(), seconds, None)?;
+            three::measure(&mongo, serve(&mongo, ONE)?, wallets.clone(), seconds, None)?;
         }
         if wanted("shares") {
             let percent = setting("BENCH_CPU_PERCENT", 30)?;

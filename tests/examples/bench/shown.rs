@@ -29,6 +29,8 @@ pub(crate) struct Shown {
 struct Work {
     processes: f64,
     mongod: f64,
+    /// Of what makes load. It does the same for each spend, and so tells how fast the machine is in this hour.
+    load: f64,
 }
 
 impl Shown {
@@ -43,6 +45,7 @@ impl Shown {
             shown.taken += metric(&metrics(server)?, "credit_ledger_slots_taken_total").unwrap_or(0.0);
             shown.work.processes += work::of(server.pid())?;
         }
+        shown.work.load = work::of_those_that_ended()?;
         let status = mongo.command(0, "admin", "serverStatus", &json!(1), &json!({}));
         let status = status.map_err(|why| anyhow!(why))?;
         // Every command that the server was sent, those of drivers that look after it included.
@@ -73,6 +76,7 @@ impl Shown {
             work: Work {
                 processes: self.work.processes - before.work.processes,
                 mongod: self.work.mongod - before.work.mongod,
+                load: self.work.load - before.work.load,
             },
         }
     }
@@ -81,9 +85,10 @@ impl Shown {
     pub(crate) fn worked(&self) -> String {
         let each = |seconds: f64| seconds * 1e6 / self.groups.records.max(1.0);
         format!(
-            "{:.0} µs of a processor/spend, mongod {:.0}",
+            "{:.1} µs of a processor/spend, mongod {:.1}, load {:.1}",
             each(self.work.processes),
-            each(self.work.mongod)
+            each(self.work.mongod),
+            each(self.work.load)
         )
     }
 

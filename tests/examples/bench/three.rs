@@ -131,6 +131,52 @@ pub(crate) fn measure(
     Ok(())
 }
 
+/// One process and three that hand each other commands, in turns, on one book: each three are compared with the one before
+/// and the one after, so that neither a larger database nor an hour of the machine tells for either side.
+pub(crate) fn together(
+    mongo: &Mongo,
+    mut first: Server,
+    wallets: Vec<String>,
+    seconds: u32,
+) -> anyhow::Result<()> {
+    let (connections, rounds) = (setting("BENCH_CONNECTIONS", 256)?, setting("BENCH_ROUNDS", 3)?);
+    ensure!(connections >= 3, "BENCH_CONNECTIONS is {connections}: three processes need one each");
+    let shop = Tenant { key: first.api_key().to_owned(), wallets };
+    ensure!(first.terminate()? == Some(0), "a process did not end well:\n{}", first.log());
+    println!(
+        "\none process and three that hand each other commands, in turns, {connections} connections together"
+    );
+    let bench = |part: String| Bench { mongo, connections, seconds, part };
+    let one = |round: u32| -> anyhow::Result<Rates> {
+        let mut server = serve(mongo, ONE)?;
+        println!("one:");
+        let rates = bench(format!("one-{round}")).run("alone", &[(&server, &shop)])?;
+        ensure!(server.terminate()? == Some(0), "a process did not end well:\n{}", server.log());
+        Ok(rates)
+    };
+    let more = [&[("CREDIT_SERVER__WORKERS", "1")], &HANDING[..]].concat();
+    let mut before = one(0)?;
+    let (mut answered, mut shown) = (Vec::new(), Vec::new());
+    for round in 1..=rounds {
+        let servers =
+            [serve_with(mongo, ONE, &more)?, serve_with(mongo, ONE, &more)?, serve_with(mongo, ONE, &more)?];
+        let [a, b, c] = &servers;
+        println!("three:");
+        let handed = bench(format!("three-{round}")).run("handed", &[(a, &shop), (b, &shop), (c, &shop)])?;
+        stop(servers)?;
+        let after = one(round)?;
+        answered.push(handed.answered / f64::midpoint(before.answered, after.answered));
+        shown.push(handed.shown / f64::midpoint(before.shown, after.shown));
+        before = after;
+    }
+    for (what, ratios) in [("answered", answered), ("shown", shown)] {
+        let each: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
+        let mean = ratios.iter().sum::<f64>() / f64::from(rounds.max(1));
+        println!("{what}: three that hand each other commands: {mean:.2} of one ({})", each.join(", "));
+    }
+    Ok(())
+}
+
 fn stop(servers: [Server; 3]) -> anyhow::Result<()> {
     for mut server in servers {
         ensure!(server.terminate()? == Some(0), "a process did not end well:\n{}", server.log());
