@@ -203,9 +203,9 @@ async fn a_refund_is_not_made_again_after_a_rebuild_that_broke_off() {
 }
 
 /// A journal of which one process counts the groups that it reads.
-struct Read {
-    inner: Arc<MemoryJournal>,
-    groups: AtomicUsize,
+pub(crate) struct Read {
+    pub(crate) inner: Arc<dyn Journal>,
+    pub(crate) groups: AtomicUsize,
 }
 
 #[async_trait]

@@ -4,20 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-
 use bytes::Bytes;
 use credit_api::request::IfMatch;
 use credit_core::memory::{MemoryDocuments, MemoryJournal};
-use credit_core::ports::StoreError;
 use credit_core::ports::documents::{Batch, Write};
-use credit_core::ports::journal::{BookId, Group, Journal, Sequence};
-use credit_core::testkit::{Between, Dice, MeddlesWithJournal};
+use credit_core::testkit::{Between, Dice};
 use credit_core::{Code, WalletId};
 use credit_wallet::domain::Answer;
 use credit_wallet::ledger::{Ask, Book, Ledger, LedgerSettings, views};
 use futures_util::future::join_all;
 
+use crate::shared::Read;
 use crate::stuck::until_handed_over;
 use crate::support::{APP, Give, House, ShakyJournal, Take, ask, balance, keyed, open, posted, wallet_with};
 use crate::switchboard::{Line, Switchboard};
@@ -302,44 +299,23 @@ async fn whoever_hands_everything_over_goes_on_from_the_watermark_and_forgets_no
     company.house.verify(other).await;
 }
 
-/// A journal that counts how often it is read.
-struct Counted {
-    inner: Arc<dyn Journal>,
-    reads: AtomicUsize,
-}
-
-#[async_trait]
-impl MeddlesWithJournal for Counted {
-    fn behind(&self) -> &dyn Journal {
-        &*self.inner
-    }
-
-    async fn read(
-        &self,
-        book: BookId,
-        from: Sequence,
-        limit: usize,
-    ) -> Result<Vec<(Sequence, Group)>, StoreError> {
-        self.reads.fetch_add(1, Ordering::Relaxed);
-        self.inner.read(book, from, limit).await
-    }
-}
-
 /// To apply everything that others append is worth it for many readers, and not for a job that looks now and then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn only_who_is_read_from_again_and_again_follows() {
     let (house, board) = house();
-    let writer = house.book().await;
+    // Without its ledger a book would answer nothing that is handed to it.
+    let writing = house.ledger_on(tokio::runtime::Handle::current());
+    let writer = writing.book(APP).await.expect("the book opens");
     let wallet = wallet_with(&writer, 1, 100_000).await;
     while house.documents.get(APP, &views::BOOKS, views::WRITER).await.expect("it can be read").is_none() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let journal = Arc::new(Between(Counted { inner: house.journal.clone(), reads: AtomicUsize::new(0) }));
+    let journal = Arc::new(Between(Read { inner: house.journal.clone(), groups: AtomicUsize::new(0) }));
     let other = House { journal: journal.clone(), ..house.clone() }.book().await;
     until_handed_over(&board, &[writer.clone(), other.clone()], wallet, "before").await;
-    // How often it reads by itself while it hands commands over.
+    // How many groups it reads by itself while it hands commands over.
     let spend = async |what: &str| {
-        let before = journal.0.reads.load(Ordering::Relaxed);
+        let before = journal.0.groups.load(Ordering::Relaxed);
         for call in 0..24 {
             other
                 .submit(keyed(Take::new(wallet, 1), &format!("{what}-{call}")))
@@ -347,7 +323,7 @@ async fn only_who_is_read_from_again_and_again_follows() {
                 .expect("enough is there");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        journal.0.reads.load(Ordering::Relaxed) - before
+        journal.0.groups.load(Ordering::Relaxed) - before
     };
 
     assert!(spend("unread").await <= 2, "nobody has read");
