@@ -138,12 +138,18 @@ impl Book {
             return Ok(Some(hold.clone()));
         }
         // Not changed of late, or settled and shown by now.
-        let Some(document) = self.parts.documents.get(self.id, &views::HOLDS, &id.to_string()).await? else {
-            return Ok(None);
-        };
-        let shown: Hold = views::read(&document)?;
-        let wallet = self.wallet(shown.wallet).await?;
-        Ok(wallet.and_then(|wallet| wallet.holds.get(&id).cloned()).or(Some(shown)))
+        let Some(shown) = self.shown_hold(id).await? else { return Ok(None) };
+        match self.wallet(shown.wallet).await?.and_then(|wallet| wallet.holds.get(&id).cloned()) {
+            Some(hold) => Ok(Some(hold)),
+            // An active hold stays with its wallet: it has been settled and shown since the views were read.
+            None if shown.is_active() => self.shown_hold(id).await,
+            None => Ok(Some(shown)),
+        }
+    }
+
+    async fn shown_hold(&self, id: HoldId) -> Result<Option<Hold>, StoreError> {
+        let document = self.parts.documents.get(self.id, &views::HOLDS, &id.to_string()).await?;
+        document.map(|document| views::read(&document)).transpose()
     }
 
     /// A lot with its wallet, as it is now.
@@ -157,13 +163,20 @@ impl Book {
             return Ok(Some((wallet, lot)));
         }
         // Not changed of late, or depleted and shown by now.
-        let Some(document) = self.parts.documents.get(self.id, &views::GRANTS, &id.to_string()).await? else {
-            return Ok(None);
-        };
-        let shown: GrantView = views::read(&document)?;
+        let Some(shown) = self.shown_grant(id).await? else { return Ok(None) };
         let Some(wallet) = self.wallet(shown.wallet).await? else { return Ok(None) };
-        let lot = wallet.lot(id).cloned().unwrap_or(shown.lot);
+        let lot = match wallet.lot(id) {
+            Some(lot) => lot.clone(),
+            // A lot with credits left stays with its wallet: it was emptied and shown since the views were read.
+            None if shown.lot.remaining > 0 => self.shown_grant(id).await?.unwrap_or(shown).lot,
+            None => shown.lot,
+        };
         Ok(Some((wallet, lot)))
+    }
+
+    async fn shown_grant(&self, id: GrantId) -> Result<Option<GrantView>, StoreError> {
+        let document = self.parts.documents.get(self.id, &views::GRANTS, &id.to_string()).await?;
+        document.map(|document| views::read(&document)).transpose()
     }
 
     /// A transaction. Ids grow with their place, so the group is the last one that begins at or before the id.

@@ -109,8 +109,8 @@ pub(crate) struct State {
     /// Wallets as they once were, for who only asks whose they are.
     acquainted: HashMap<WalletId, Arc<Wallet>>,
     claims: HashMap<u128, Place>,
-    /// The wallets of the holds and lots that the tail changed.
-    owners: HashMap<u128, WalletId>,
+    /// The wallets of the holds and lots that the tail changed, and the last group of it that did.
+    owners: HashMap<u128, (WalletId, u64)>,
     tick: AtomicU64,
 }
 
@@ -218,7 +218,7 @@ impl State {
 
     /// The wallet of a hold or a lot that the tail changed.
     pub(crate) fn owner(&self, hold_or_lot: u128) -> Option<WalletId> {
-        self.owners.get(&hold_or_lot).copied()
+        self.owners.get(&hold_or_lot).map(|(wallet, _)| *wallet)
     }
 
     /// A group of the tail.
@@ -284,7 +284,7 @@ impl State {
                 self.claims.entry(claim).or_insert(place);
             }
             for (owned, wallet) in owned(record) {
-                self.owners.insert(owned, wallet);
+                self.owners.insert(owned, (wallet, group.sequence));
             }
             add_totals(&mut self.totals, record);
         }
@@ -346,8 +346,10 @@ impl State {
                         self.claims.remove(&claim);
                     }
                 }
-                for (owned, _) in owned(record) {
-                    self.owners.remove(&owned);
+                for (owned, wallet) in owned(record) {
+                    if self.owners.get(&owned) == Some(&(wallet, group.sequence)) {
+                        self.owners.remove(&owned);
+                    }
                 }
             }
         }
