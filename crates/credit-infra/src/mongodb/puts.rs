@@ -31,6 +31,9 @@ const BYTES: usize = 8 << 20;
 /// How many commands are on their way at a time.
 const AT_ONCE: usize = 3;
 
+/// After so many views others have their turn on this thread: a lane must not wait for tens of thousands of them.
+const IN_A_ROW: usize = 256;
+
 /// Which collections' views are mostly new, as far as has been seen.
 #[derive(Debug, Default)]
 pub(super) struct Habits(Mutex<HashMap<&'static str, Arc<AtomicBool>>>);
@@ -59,18 +62,19 @@ impl MongoDocuments {
     /// Puts all. They may become visible in parts, but the last one not before all others.
     pub(super) async fn put_all(&self, app: AppId, writes: Vec<Write>) -> Result<(), StoreError> {
         let mut puts = Puts::default();
-        for write in writes {
+        for (index, write) in writes.into_iter().enumerate() {
             puts.add(write);
+            rest_behind(index).await;
         }
         let Some(last) = puts.pop() else { return Ok(()) };
-        stream::iter(puts.bulks(app))
+        stream::iter(puts.bulks(app).await)
             .map(|bulk| self.put_bulk(bulk))
             .buffer_unordered(AT_ONCE)
             .try_collect::<Vec<()>>()
             .await?;
         let mut puts = Puts::default();
         puts.add(last);
-        for bulk in puts.bulks(app) {
+        for bulk in puts.bulks(app).await {
             self.put_bulk(bulk).await?;
         }
         Ok(())
@@ -94,15 +98,17 @@ impl MongoDocuments {
 
     /// Inserts. Answers which were there already.
     async fn insert(&self, bulk: &Bulk) -> Result<Vec<usize>, StoreError> {
-        let mut documents = RawArrayBuf::new();
-        for view in &bulk.views {
-            documents.push(view.document.clone());
-        }
-        let command = rawdoc! {
-            "insert": documents_name(bulk.collection),
-            "documents": documents,
-            "ordered": false,
-            "writeConcern": self.concern(),
+        let command = || {
+            let mut documents = RawArrayBuf::new();
+            for view in &bulk.views {
+                documents.push(&*view.document);
+            }
+            Ok(rawdoc! {
+                "insert": documents_name(bulk.collection),
+                "documents": documents,
+                "ordered": false,
+                "writeConcern": self.concern(),
+            })
         };
         let reply = self.run(command).await?;
         Ok(reply.duplicates)
@@ -125,19 +131,21 @@ impl MongoDocuments {
     }
 
     async fn keep_newer(&self, bulk: &Bulk, wanted: &[usize]) -> Result<Reply, StoreError> {
-        let mut updates = RawArrayBuf::new();
-        for view in wanted.iter().filter_map(|index| bulk.views.get(*index)) {
-            let mut stages = RawArrayBuf::new();
-            stages.push(kept::keep_newer(&view.document, view.sequence));
-            let place = self.link.place(bulk.app, bulk.collection, &view.id);
-            let place = RawDocumentBuf::try_from(&place).map_err(|error| damaged(&error))?;
-            updates.push(rawdoc! {"q": place, "u": stages, "upsert": true});
-        }
-        let command = rawdoc! {
-            "update": documents_name(bulk.collection),
-            "updates": updates,
-            "ordered": false,
-            "writeConcern": self.concern(),
+        let command = || {
+            let mut updates = RawArrayBuf::new();
+            for view in wanted.iter().filter_map(|index| bulk.views.get(*index)) {
+                let mut stages = RawArrayBuf::new();
+                stages.push(kept::keep_newer(&view.document, view.sequence));
+                let place = self.link.place(bulk.app, bulk.collection, &view.id);
+                let place = RawDocumentBuf::try_from(&place).map_err(|error| damaged(&error))?;
+                updates.push(rawdoc! {"q": place, "u": stages, "upsert": true});
+            }
+            Ok(rawdoc! {
+                "update": documents_name(bulk.collection),
+                "updates": updates,
+                "ordered": false,
+                "writeConcern": self.concern(),
+            })
         };
         self.run(command).await
     }
@@ -146,12 +154,16 @@ impl MongoDocuments {
         rawdoc! {"w": "majority", "j": true, "wtimeout": millis(self.link.deadline)}
     }
 
-    /// Runs a bulk until it is answered. Passing faults are met by the same command again.
-    async fn run(&self, command: RawDocumentBuf) -> Result<Reply, StoreError> {
+    /// Runs a bulk until it is answered. Passing faults are met by the same command again, which is made anew: a copy for
+    /// that case would cost every bulk as much.
+    async fn run(
+        &self,
+        command: impl Fn() -> Result<RawDocumentBuf, StoreError>,
+    ) -> Result<Reply, StoreError> {
         let mut backoff = Backoff::until(Instant::now() + self.link.deadline);
         let mut doubt: Option<String> = None;
         loop {
-            let (link, command) = (self.link.clone(), command.clone());
+            let (link, command) = (self.link.clone(), command()?);
             let call = async move {
                 let mut session = link.session().await?;
                 let reply = link.database.run_raw_command(command).session(&mut session).await;
@@ -214,10 +226,16 @@ impl Reply {
     }
 }
 
+/// Lets others have their turn now and then.
+async fn rest_behind(index: usize) {
+    if index % IN_A_ROW == IN_A_ROW - 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// A view as the port names it.
 struct Put {
     collection: &'static Collection,
-    id: String,
     sequence: u64,
     write: Write,
 }
@@ -226,25 +244,22 @@ struct Put {
 #[derive(Default)]
 struct Puts {
     puts: Vec<Option<Put>>,
-    places: HashMap<(&'static str, String), usize>,
+    places: foldhash::HashMap<(&'static str, String), usize>,
 }
 
 impl Puts {
     fn add(&mut self, write: Write) {
         let Write::Put { collection, ref id, sequence, .. } = write else { return };
-        let put = Put { collection, id: id.clone(), sequence, write };
-        let place = (collection.name, put.id.clone());
-        if let Some(before) = self.places.get(&place).copied() {
-            let kept = self.puts[before].take();
-            let newest = match kept {
+        let place = (collection.name, id.clone());
+        let put = Put { collection, sequence, write };
+        let newest = match self.places.insert(place, self.puts.len()) {
+            None => put,
+            Some(before) => match self.puts[before].take() {
                 Some(kept) if kept.sequence >= put.sequence => kept,
                 _ => put,
-            };
-            self.puts.push(Some(newest));
-        } else {
-            self.puts.push(Some(put));
-        }
-        self.places.insert(place, self.puts.len() - 1);
+            },
+        };
+        self.puts.push(Some(newest));
     }
 
     /// The last one, which was the last of the batch.
@@ -252,10 +267,11 @@ impl Puts {
         self.puts.pop().flatten().map(|put| put.write)
     }
 
-    fn bulks(self, app: AppId) -> Vec<Bulk> {
+    async fn bulks(self, app: AppId) -> Vec<Bulk> {
         let mut by_collection: Vec<(&'static Collection, Vec<View>, usize)> = Vec::new();
         let mut bulks = Vec::new();
-        for put in self.puts.into_iter().flatten() {
+        for (index, put) in self.puts.into_iter().flatten().enumerate() {
+            rest_behind(index).await;
             let put_into = put.collection;
             let Some(view) = View::of(app, put) else { continue };
             let size = view.document.as_bytes().len();

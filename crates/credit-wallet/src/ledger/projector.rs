@@ -160,7 +160,8 @@ impl Projector {
         Ok(None)
     }
 
-    /// Writes everything up to the head. False if there was nothing.
+    /// Writes everything up to the head. False if there was nothing. It rests after each group and each wallet, for a lane
+    /// may share its thread, and has commands to decide.
     async fn write_once(&mut self) -> Result<bool, CommitError> {
         let Some(backlog) = Backlog::take(&self.book.state.read()) else { return Ok(false) };
         let rows = backlog.groups.iter().map(|group| 1 + 3 * group.records.len()).sum::<usize>();
@@ -168,6 +169,7 @@ impl Projector {
         let per_generation = self.book.parts.settings.claims_per_generation;
         for group in &backlog.groups {
             views::group_writes(group, per_generation, &mut writes);
+            tokio::task::yield_now().await;
             if writes.len() >= BATCH_ROWS {
                 let batch = Batch { writes: std::mem::take(&mut writes) };
                 self.turns.commit(&self.book, batch).await?;
@@ -176,14 +178,17 @@ impl Projector {
         let sequence = backlog.view.sequence;
         for (touched, wallet) in backlog.wallets.values() {
             touched.writes(wallet, sequence, &mut writes);
+            tokio::task::yield_now().await;
         }
         // A batch may become visible in parts. Whoever loads a wallet that another process has moved on must find its
         // lots, holds and refund progress moved on as well, or a refund could be made a second time.
         if self.book.parts.journal.is_shared() {
             self.turns.commit(&self.book, Batch { writes: std::mem::take(&mut writes) }).await?;
         }
-        let wallets = backlog.wallets.values();
-        writes.extend(wallets.map(|(_, wallet)| views::wallet_write(wallet, sequence)));
+        for (_, wallet) in backlog.wallets.values() {
+            writes.push(views::wallet_write(wallet, sequence));
+            tokio::task::yield_now().await;
+        }
         writes.push(views::book_write(&backlog.view));
         debug_assert!(writes.iter().all(|write| matches!(write, Write::Put { .. })));
         self.turns.commit(&self.book, Batch { writes }).await?;
