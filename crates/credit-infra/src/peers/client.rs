@@ -3,13 +3,13 @@
 //! Each runtime that asks has connections of its own, that live in it: a thread that serves callers by itself writes what
 //! it asks and reads the answers without waking another one.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use credit_core::ports::peers::PeerError;
+use foldhash::HashMap;
 use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -253,8 +253,7 @@ async fn talk(link: &Link, stream: TlsStream<TcpStream>) -> Fault {
     let (connection, queue) = Connection::new();
     let connection = Arc::new(connection);
     let mut writing = JoinSet::new();
-    let asked = connection.clone();
-    writing.spawn(write(queue, to, move || asked.is_busy()));
+    writing.spawn(write(queue, to));
     link.up(connection.clone());
     let fault = tokio::select! {
         fault = connection.listen(from) => fault,

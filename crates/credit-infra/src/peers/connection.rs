@@ -19,8 +19,6 @@ use super::frames::{FAILED, Frame, PING, Queued, REFUSED, Reader};
 /// So many messages wait for their answers at once. One that nobody waits for any more counts until its answer comes, since
 /// the peer is still at it.
 const IN_FLIGHT: usize = 8_192;
-/// From so many on, what is asked next waits a moment for more to be asked with it.
-const BUSY: usize = 32;
 /// So many bytes wait to be written at once.
 const QUEUED_BYTES: usize = 64 * 1024 * 1024;
 /// How often it is looked whether the peer lives.
@@ -84,14 +82,10 @@ impl Connection {
         Ok(answered)
     }
 
-    /// Whether so much waits for answers that a little later makes no difference to any of it.
-    pub(super) fn is_busy(&self) -> bool {
-        self.flight.waiting.lock().all.len() >= BUSY
-    }
-
     fn send(&self, number: u64, payload: Bytes) {
-        self.flight.queued_bytes.fetch_add(payload.len(), Ordering::Relaxed);
-        let message = Message { number, payload, taken: false, flight: self.flight.clone() };
+        let length = payload.len();
+        self.flight.queued_bytes.fetch_add(length, Ordering::Relaxed);
+        let message = Message { number, payload, length, taken: false, flight: self.flight.clone() };
         // A queue that has ended gives it back, and that it is dropped then tells whoever waits.
         let _ended = self.queue.send(message);
     }
@@ -179,6 +173,7 @@ impl Flight {
 pub(super) struct Message {
     number: u64,
     payload: Bytes,
+    length: usize,
     taken: bool,
     flight: Arc<Flight>,
 }
@@ -186,13 +181,13 @@ pub(super) struct Message {
 impl Queued for Message {
     fn take(&mut self) -> Frame {
         self.taken = true;
-        Frame { number: self.number, payload: self.payload.clone() }
+        Frame { number: self.number, payload: std::mem::take(&mut self.payload) }
     }
 }
 
 impl Drop for Message {
     fn drop(&mut self) {
-        self.flight.queued_bytes.fetch_sub(self.payload.len(), Ordering::Relaxed);
+        self.flight.queued_bytes.fetch_sub(self.length, Ordering::Relaxed);
         if !self.taken {
             self.flight.tell(self.number, Err(PeerError::NotSent(Fault::Closed.to_string())));
         }

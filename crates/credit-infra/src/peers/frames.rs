@@ -25,8 +25,6 @@ const KEPT: usize = 16 * 1024;
 /// So many are taken out of a queue at once, and so much is copied together before it is written.
 const TAKEN: usize = 256;
 const BATCH: usize = 64 * 1024;
-/// As short as timers are.
-const MOMENT: Duration = Duration::from_millis(1);
 /// How long the other side may take nothing before it is given up.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -85,13 +83,8 @@ pub(super) trait Queued: Send + 'static {
 }
 
 /// Writes what is queued until nobody can queue anything more, and closes the stream. What has gathered meanwhile goes out
-/// together: under load that is few calls of the operating system for many messages. While there is `much` to say, a
-/// moment is left between two writes, so that more gathers and nobody is woken for each of them.
-pub(super) async fn write<Q, W>(
-    mut queue: UnboundedReceiver<Q>,
-    mut to: W,
-    much: impl Fn() -> bool + Send,
-) -> io::Result<()>
+/// together: under load that is few calls of the operating system for many messages.
+pub(super) async fn write<Q, W>(mut queue: UnboundedReceiver<Q>, mut to: W) -> io::Result<()>
 where
     Q: Queued,
     W: AsyncWrite + Unpin,
@@ -116,9 +109,6 @@ where
         .await?;
         batch.clear();
         taken.clear();
-        if much() {
-            tokio::time::sleep(MOMENT).await;
-        }
     }
     patiently(to.shutdown()).await
 }
@@ -169,7 +159,7 @@ mod tests {
         }
         drop(tell);
         let (here, there) = tokio::io::duplex(1000);
-        let written = tokio::spawn(write(told, here, || true));
+        let written = tokio::spawn(write(told, here));
         let mut reader = Reader::new(there);
         let mut read = Vec::new();
         loop {

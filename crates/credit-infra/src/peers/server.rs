@@ -203,7 +203,7 @@ impl Visit {
         let (answers, queue) = unbounded_channel();
         // Ends with this, whatever ends this.
         let mut writing = JoinSet::new();
-        writing.spawn(write(queue, to, || false));
+        writing.spawn(write(queue, to));
         let end = tokio::select! {
             end = self.read(&mut reader, &answers, &mut stop) => end,
             // It takes no more answers.
@@ -332,6 +332,6 @@ impl Queued for Answer {
         if let Some(pinged) = &self.pinged {
             pinged.store(false, Ordering::Release);
         }
-        Frame { number: self.number, payload: self.payload.clone() }
+        Frame { number: self.number, payload: std::mem::take(&mut self.payload) }
     }
 }

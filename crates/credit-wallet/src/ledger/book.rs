@@ -1,6 +1,5 @@
 //! Books and the ledger that opens them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,6 +7,7 @@ use credit_core::ports::StoreError;
 use credit_core::ports::documents::Documents;
 use credit_core::ports::journal::{BookId, Group, Journal};
 use credit_core::{AppId, Clock, Code, IdSource, Problem};
+use foldhash::HashMap;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc::error::{SendError, TrySendError};
 use tokio::sync::{Notify, mpsc, oneshot, watch};

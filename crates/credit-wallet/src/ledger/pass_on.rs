@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::book::{Book, Ledger};
 use super::job::{Ask, Outcome};
+use super::usual::Other;
 use crate::domain::{KeyMark, Record, Unpack};
 
 /// The other processes of a deployment, for a ledger that hands them commands.
@@ -42,6 +43,8 @@ struct Handed<'a> {
 
 /// So long is it at most, as a rule.
 const HANDED: usize = 256;
+/// How often whoever waits for the other process looks whether it still writes the book.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// What the other process says of it: a byte for what, and then the record or the problem.
 enum Said {
@@ -134,52 +137,71 @@ impl Book {
     /// outcome is unknown (`503 outcome_unknown`).
     pub async fn submit(&self, ask: Ask) -> Result<Outcome, Problem> {
         self.refuse_if_broken()?;
-        let until = Instant::now() + self.parts.settings.deadline;
-        match self.hand_over(&ask, until).await {
+        let now = Instant::now();
+        let until = now + self.parts.settings.deadline;
+        match self.hand_over(&ask, now, until).await {
             HandedOver::Answered(answer) => answer,
             HandedOver::Not => self.submit_here(ask, until).await,
             HandedOver::Perhaps => self.submit_here(ask, until).await.map_err(unless_recorded),
         }
     }
 
-    async fn hand_over(&self, ask: &Ask, until: Instant) -> HandedOver {
+    async fn hand_over(&self, ask: &Ask, now: Instant, until: Instant) -> HandedOver {
         let Some(company) = &self.parts.company else { return HandedOver::Not };
         self.usual.note_a_command();
         let Some(other) = self.usual.other() else { return HandedOver::Not };
-        let Some(message) = self.message(ask, other.owner, until) else { return HandedOver::Not };
+        let Some(message) = self.message(ask, other.owner, until - now) else { return HandedOver::Not };
         let _asked = self.usual.asks();
-        let asked = async {
-            tokio::select! {
-                biased;
-                said = company.peers.ask(&other.at, message) => said,
-                // It lives and does not get on, or it has handed the book over itself.
-                () = self.usual.is_left_by(other.owner) => Err(PeerError::NoAnswer("it has left".to_owned())),
-            }
-        };
-        let (outcome, handed_over) = match tokio::time::timeout_at(until, asked).await {
-            Ok(Ok(said)) => match Said::read(&said) {
-                Some(Said::NotHere) => ("not_there", HandedOver::Not),
-                Some(Said::Refused(problem)) => ("answered", HandedOver::Answered(Err(problem))),
-                Some(Said::Decided(outcome)) => ("answered", HandedOver::Answered(Ok(outcome))),
-                None => ("no_answer", HandedOver::Perhaps),
+        let said = self.said_by(&other, company.peers.ask(&other.at, message), now, until).await;
+        let handings = self.usual.handings();
+        let (counter, handed_over) = match said {
+            Some(Ok(said)) => match Said::read(&said) {
+                Some(Said::NotHere) => (&handings.not_there, HandedOver::Not),
+                Some(Said::Refused(problem)) => (&handings.answered, HandedOver::Answered(Err(problem))),
+                Some(Said::Decided(outcome)) => (&handings.answered, HandedOver::Answered(Ok(outcome))),
+                None => (&handings.no_answer, HandedOver::Perhaps),
             },
-            Ok(Err(PeerError::NotSent(_))) => ("not_sent", HandedOver::Not),
-            Ok(Err(PeerError::NoAnswer(_))) => ("no_answer", HandedOver::Perhaps),
-            Err(_) => {
+            Some(Err(PeerError::NotSent(_))) => (&handings.not_sent, HandedOver::Not),
+            Some(Err(PeerError::NoAnswer(_))) => (&handings.no_answer, HandedOver::Perhaps),
+            None => {
                 let unknown = Problem::new(Code::OutcomeUnknown).retry_after(1);
-                ("no_answer", HandedOver::Answered(Err(unknown)))
+                (&handings.no_answer, HandedOver::Answered(Err(unknown)))
             }
         };
-        metrics::counter!("credit_ledger_handed_over_total", "outcome" => outcome).increment(1);
+        counter.increment(1);
         handed_over
     }
 
+    /// What another process says, as long as it is the one that usually writes: one that is not any more lives and does not
+    /// get on, or has handed the book over itself. `None` if the deadline comes first.
+    async fn said_by(
+        &self,
+        other: &Other,
+        asked: impl Future<Output = Result<Bytes, PeerError>>,
+        now: Instant,
+        until: Instant,
+    ) -> Option<Result<Bytes, PeerError>> {
+        tokio::pin!(asked);
+        let mut look = now;
+        loop {
+            look = until.min(look + LOOK_EVERY);
+            match tokio::time::timeout_at(look, &mut asked).await {
+                Ok(said) => return Some(said),
+                Err(_) if look == until => return None,
+                Err(_) if self.usual.is_left_by(other.owner) => {
+                    return Some(Err(PeerError::NoAnswer("it has left".to_owned())));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
     /// A command as another process gets it. `None` if it has to be decided here.
-    fn message(&self, ask: &Ask, to: u128, until: Instant) -> Option<Bytes> {
+    fn message(&self, ask: &Ask, to: u128, deadline: Duration) -> Option<Bytes> {
         let key = ask.key.filter(|_| !ask.dry_run)?;
         let packed = ask.command.packed()?;
         // What never happens is to be known here before the caller has gone.
-        let patience = until.saturating_duration_since(Instant::now()) * 9 / 10;
+        let patience = deadline * 9 / 10;
         let handed = Handed {
             book: self.id,
             to,

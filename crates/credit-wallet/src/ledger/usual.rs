@@ -5,12 +5,14 @@
 //! others reach it; whoever sees no beat for a while takes the seat. The others read no journal for what they hand over,
 //! and go on from the watermark where they have fallen behind.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use credit_core::ports::documents::CommitError;
-use tokio::sync::{Notify, watch};
+use metrics::Counter;
+use parking_lot::RwLock;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::book::Book;
@@ -38,7 +40,7 @@ pub(crate) struct Usual {
     /// This process, as the others see it in this book.
     me: u128,
     /// Who it is, if it is another process.
-    other: watch::Sender<Option<Arc<Other>>>,
+    other: RwLock<Option<Arc<Other>>>,
     /// How many commands came since the last look.
     came: AtomicU32,
     /// How many commands another process is asked for at present.
@@ -46,6 +48,28 @@ pub(crate) struct Usual {
     /// Whether somebody has read since it was last looked at.
     is_read: AtomicBool,
     wanted: Notify,
+    /// Counters that are looked up once: for each command that would cost more than to count.
+    handings: OnceLock<Handings>,
+}
+
+/// What became of commands that were handed over, or were to be.
+pub(super) struct Handings {
+    pub(super) answered: Counter,
+    pub(super) not_there: Counter,
+    pub(super) not_sent: Counter,
+    pub(super) no_answer: Counter,
+}
+
+impl Handings {
+    fn new() -> Self {
+        let counter = |outcome| metrics::counter!("credit_ledger_handed_over_total", "outcome" => outcome);
+        Self {
+            answered: counter("answered"),
+            not_there: counter("not_there"),
+            not_sent: counter("not_sent"),
+            no_answer: counter("no_answer"),
+        }
+    }
 }
 
 /// Another process on the same book.
@@ -61,11 +85,12 @@ impl Usual {
     pub(super) fn new(minted: u128) -> Self {
         Self {
             me: minted.max(1),
-            other: watch::Sender::default(),
+            other: RwLock::default(),
             came: AtomicU32::new(0),
             asked: AtomicU32::new(0),
             is_read: AtomicBool::new(false),
             wanted: Notify::new(),
+            handings: OnceLock::new(),
         }
     }
 
@@ -88,7 +113,7 @@ impl Usual {
 
     /// To whom commands are handed. `None` is nobody: they are decided here.
     pub(super) fn other(&self) -> Option<Arc<Other>> {
-        self.other.borrow().clone()
+        self.other.read().clone()
     }
 
     /// A command is asked of another process until this is dropped.
@@ -97,21 +122,18 @@ impl Usual {
         Asked(self)
     }
 
-    /// Waits until it is not this one any more.
-    pub(super) async fn is_left_by(&self, owner: u128) {
-        let mut other = self.other.subscribe();
-        let is_another = |other: &Option<Arc<Other>>| other.as_ref().is_none_or(|other| other.owner != owner);
-        let _gone = other.wait_for(is_another).await;
+    /// Whether it is not this one any more.
+    pub(super) fn is_left_by(&self, owner: u128) -> bool {
+        self.other.read().as_ref().is_none_or(|other| other.owner != owner)
+    }
+
+    /// Counts what became of commands that were handed over.
+    pub(super) fn handings(&self) -> &Handings {
+        self.handings.get_or_init(Handings::new)
     }
 
     fn set(&self, other: Option<Other>) {
-        self.other.send_if_modified(|known| {
-            let is_new = known.as_deref() != other.as_ref();
-            if is_new {
-                *known = other.map(Arc::new);
-            }
-            is_new
-        });
+        *self.other.write() = other.map(Arc::new);
     }
 }
 
