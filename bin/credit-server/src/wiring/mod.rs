@@ -14,6 +14,7 @@ mod store;
 mod store_backup;
 mod vault_probe;
 
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,8 +122,7 @@ impl Service {
 
     fn over(adapters: Adapters, settings: &Settings, process: &Process) -> Result<Self, Failure> {
         let (clock, ids, documents) = (&adapters.clock, &adapters.ids, &adapters.documents);
-        // Two threads: a lane decides while a projector writes.
-        let runtime = OwnRuntime::start("ledger", 2)?;
+        let runtime = OwnRuntime::start("ledger", ledger_threads(settings.server.workers))?;
         let jobs_runtime = OwnRuntime::start("jobs", 1)?;
         let shared = Shared::of(settings)?;
         let apps = Arc::new(Apps::new(documents.clone(), clock.clone(), ids.clone()));
@@ -253,6 +253,13 @@ impl Service {
         self.runtime.stop();
         closed
     }
+}
+
+/// A lane decides while a projector writes, where the process has processors for both. Two threads for one processor only
+/// wake each other: three processes that shared two processors spent 6 % more a second with one each.
+fn ledger_threads(workers: Option<usize>) -> usize {
+    let processors = workers.or_else(|| std::thread::available_parallelism().ok().map(NonZero::get));
+    processors.unwrap_or(2).clamp(1, 2)
 }
 
 /// The books, on threads of their own; in company, if the configuration and the process say so.
