@@ -24,8 +24,9 @@ use super::layout::{damaged, millis};
 use super::pause::Backoff;
 use super::schema::documents_name;
 
-/// The most statements of one command (the server takes 100,000), and the most bytes (it takes 48 MB).
-const STATEMENTS: usize = 5_000;
+/// The most statements of one command (the server takes 100,000), and the most bytes (it takes 48 MB). Each command is made
+/// at one go, while a lane on the same thread waits: with 5,000 three processes spent 0.95 times as much a second.
+const STATEMENTS: usize = 1_000;
 const BYTES: usize = 8 << 20;
 
 /// How many commands are on their way at a time.
