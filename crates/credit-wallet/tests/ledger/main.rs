@@ -4,6 +4,7 @@ mod audit;
 mod crash;
 mod faults;
 mod keys;
+mod meanwhile;
 mod pipeline;
 mod races;
 mod reads;
