@@ -16,6 +16,7 @@ mod room;
 mod shown;
 mod soak;
 mod three;
+mod together;
 mod work;
 mod wrk;
 

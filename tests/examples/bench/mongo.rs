@@ -4,9 +4,9 @@
 //! `bench -- mongo raw one together three shares alone` measures all six parts, as `bench -- mongo` does; name some for only
 //! those. `BENCH_SECONDS` is how long each figure is measured (10), `BENCH_WALLETS` how many wallets each application has (1,000),
 //! `BENCH_CONNECTIONS` how many connections one process or three together have in the parts `together`, `three` and `shares`
-//! (256). `together` compares one process and three that hand each other commands, `BENCH_ROUNDS` times in turns (3): with 60
-//! seconds for each, of which every one has its checkpoint of the server. In `shares` each process has `BENCH_CPU_PERCENT` hundredths of one processor (30) and no more, as if it had a machine of
-//! its own; it needs root.
+//! (256). `together` compares one process and three that hand each other commands, `BENCH_ROUNDS` times (3) on each of two
+//! books. In `shares` each process has `BENCH_CPU_PERCENT` hundredths of one processor (30) and no more, as if it had a
+//! machine of its own; it needs root.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use credit_wallet::ledger::{Ledger, LedgerParts, LedgerSettings, views};
 
 use crate::http::{lag, prepare};
 use crate::shown::Shown;
-use crate::{ledger, three, wrk};
+use crate::{ledger, three, together, wrk};
 
 const PARTS: [&str; 6] = ["raw", "one", "together", "three", "shares", "alone"];
 /// Memory for the server's cache. The tests' smallest one would measure how often pages are written and read again.
@@ -67,7 +67,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         // Nobody else is there while several are compared with one.
         drop(server);
         if wanted("together") {
-            three::together(&mongo, serve(&mongo, ONE)?, wallets.clone(), seconds)?;
+            together::measure(&mongo, serve(&mongo, ONE)?, wallets.clone(), seconds)?;
         }
         if wanted("three") {
             three::measure(&mongo, serve(&mongo, ONE)?, wallets.clone(), seconds, None)?;

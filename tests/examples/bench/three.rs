@@ -25,33 +25,33 @@ const WARM_SECONDS: u32 = 2;
 const LOAD_THREADS: u32 = 3;
 
 /// An application that spends.
-struct Tenant {
-    key: String,
-    wallets: Vec<String>,
+pub(crate) struct Tenant {
+    pub(crate) key: String,
+    pub(crate) wallets: Vec<String>,
 }
 
 impl Tenant {
-    fn make(server: &Server, wallets: usize) -> Self {
+    pub(crate) fn make(server: &Server, wallets: usize) -> Self {
         let key = other_app_key(&server.admin(), &ALL_SCOPES);
         Self { wallets: prepare(&server.nobody().with_key(&key), wallets), key }
     }
 }
 
 /// Spends a second, all together.
-struct Rates {
+pub(crate) struct Rates {
     /// Answered while the load went on.
-    answered: f64,
+    pub(crate) answered: f64,
     /// Until the views showed all of them: a process that owes less to them at the end of the load was not slower.
-    shown: f64,
+    pub(crate) shown: f64,
 }
 
 /// What is measured, one way after the other.
-struct Bench<'a> {
-    mongo: &'a Mongo,
-    connections: u32,
-    seconds: u32,
+pub(crate) struct Bench<'a> {
+    pub(crate) mongo: &'a Mongo,
+    pub(crate) connections: u32,
+    pub(crate) seconds: u32,
     /// No key is used by two runs.
-    part: String,
+    pub(crate) part: String,
 }
 
 /// Measures; each process with that share of a processor, if one is given.
@@ -131,53 +131,7 @@ pub(crate) fn measure(
     Ok(())
 }
 
-/// One process and three that hand each other commands, in turns, on one book: each three are compared with the one before
-/// and the one after, so that neither a larger database nor an hour of the machine tells for either side.
-pub(crate) fn together(
-    mongo: &Mongo,
-    mut first: Server,
-    wallets: Vec<String>,
-    seconds: u32,
-) -> anyhow::Result<()> {
-    let (connections, rounds) = (setting("BENCH_CONNECTIONS", 256)?, setting("BENCH_ROUNDS", 3)?);
-    ensure!(connections >= 3, "BENCH_CONNECTIONS is {connections}: three processes need one each");
-    let shop = Tenant { key: first.api_key().to_owned(), wallets };
-    ensure!(first.terminate()? == Some(0), "a process did not end well:\n{}", first.log());
-    println!(
-        "\none process and three that hand each other commands, in turns, {connections} connections together"
-    );
-    let bench = |part: String| Bench { mongo, connections, seconds, part };
-    let one = |round: u32| -> anyhow::Result<Rates> {
-        let mut server = serve(mongo, ONE)?;
-        println!("one:");
-        let rates = bench(format!("one-{round}")).run("alone", &[(&server, &shop)])?;
-        ensure!(server.terminate()? == Some(0), "a process did not end well:\n{}", server.log());
-        Ok(rates)
-    };
-    let more = [&[("CREDIT_SERVER__WORKERS", "1")], &HANDING[..]].concat();
-    let mut before = one(0)?;
-    let (mut answered, mut shown) = (Vec::new(), Vec::new());
-    for round in 1..=rounds {
-        let servers =
-            [serve_with(mongo, ONE, &more)?, serve_with(mongo, ONE, &more)?, serve_with(mongo, ONE, &more)?];
-        let [a, b, c] = &servers;
-        println!("three:");
-        let handed = bench(format!("three-{round}")).run("handed", &[(a, &shop), (b, &shop), (c, &shop)])?;
-        stop(servers)?;
-        let after = one(round)?;
-        answered.push(handed.answered / f64::midpoint(before.answered, after.answered));
-        shown.push(handed.shown / f64::midpoint(before.shown, after.shown));
-        before = after;
-    }
-    for (what, ratios) in [("answered", answered), ("shown", shown)] {
-        let each: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
-        let mean = ratios.iter().sum::<f64>() / f64::from(rounds.max(1));
-        println!("{what}: three that hand each other commands: {mean:.2} of one ({})", each.join(", "));
-    }
-    Ok(())
-}
-
-fn stop(servers: [Server; 3]) -> anyhow::Result<()> {
+pub(crate) fn stop(servers: impl IntoIterator<Item = Server>) -> anyhow::Result<()> {
     for mut server in servers {
         ensure!(server.terminate()? == Some(0), "a process did not end well:\n{}", server.log());
     }
@@ -185,12 +139,17 @@ fn stop(servers: [Server; 3]) -> anyhow::Result<()> {
 }
 
 impl Bench<'_> {
-    /// Spends of each application at its process, all at once.
+    /// The same as [`Self::measure`], by processes that have not served these applications yet: what they read once they
+    /// read before.
     fn run(&self, way: &str, pairs: &[(&Server, &Tenant)]) -> anyhow::Result<Rates> {
+        self.load(&format!("{way}-first"), pairs, WARM_SECONDS)?;
+        self.measure(way, pairs)
+    }
+
+    /// Spends of each application at its process, all at once.
+    pub(crate) fn measure(&self, way: &str, pairs: &[(&Server, &Tenant)]) -> anyhow::Result<Rates> {
         let mut servers: Vec<&Server> = pairs.iter().map(|(server, _)| *server).collect();
         servers.dedup_by_key(|server| server.pid());
-        // What a process has not served yet it reads once.
-        self.load(&format!("{way}-first"), pairs, WARM_SECONDS)?;
         // Nobody inherits what the views owe to the one before.
         wait_for_views(pairs)?;
         let (before, begun) = (Shown::read(self.mongo, &servers)?, Instant::now());
@@ -224,7 +183,12 @@ impl Bench<'_> {
         Ok(rates)
     }
 
-    fn load(&self, way: &str, pairs: &[(&Server, &Tenant)], seconds: u32) -> anyhow::Result<Vec<Load>> {
+    pub(crate) fn load(
+        &self,
+        way: &str,
+        pairs: &[(&Server, &Tenant)],
+        seconds: u32,
+    ) -> anyhow::Result<Vec<Load>> {
         let sharers = u32::try_from(pairs.len())?;
         std::thread::scope(|scope| {
             let runs: Vec<_> = (0..sharers)
