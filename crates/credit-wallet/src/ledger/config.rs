@@ -20,7 +20,7 @@ pub struct LedgerSettings {
     /// How long a caller waits for its outcome.
     pub deadline: Duration,
     /// How many claims (idempotency keys above all) make a generation of their index. Only the newest one grows, so
-    /// that it fits the store's memory; over each complete one a filter is kept in memory, two bytes a claim.
+    /// that it fits the store's memory; over each complete one a filter is kept in memory, four bytes a claim.
     pub claims_per_generation: u64,
     /// How often what is due is posted by the job, and how often each process looks whether the job has left anything.
     pub sweep_every: Duration,
