@@ -2,8 +2,8 @@
 //!
 //! A machine that others use too is faster and slower by the minute, and a larger database is slower. So the four processes
 //! stay up, the load goes from the one to the three and back every few seconds (one three, three one, one three …), and each
-//! turn of the three is compared with the turn of the one next to it. Both have a book of their own in one database. A
-//! book's place in the server's trees makes a few in a hundred, so that after half of the turns they change books.
+//! turn of the three is compared with the turn of the one next to it. Both have a book of their own in one database. The
+//! younger one makes a few in a hundred more, whoever writes it, so that after half of the turns they change books.
 
 use anyhow::ensure;
 use credit_infra::testkit::mongod::Mongo;
