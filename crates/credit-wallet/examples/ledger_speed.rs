@@ -59,6 +59,7 @@ async fn book() -> Arc<Book> {
         ids: Arc::new(CountingIds::new()),
         settings: LedgerSettings::default(),
         runtime: tokio::runtime::Handle::current(),
+        views: tokio::runtime::Handle::current(),
         company: None,
     });
     ledger.book(AppId::from_u128(1)).await.expect("memory opens")

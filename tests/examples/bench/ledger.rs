@@ -38,7 +38,8 @@ async fn measure(handle: tokio::runtime::Handle) -> anyhow::Result<()> {
         clock: Arc::new(SystemClock::new()),
         ids: Arc::new(OsIds::new()),
         settings: LedgerSettings::default(),
-        runtime: handle,
+        runtime: handle.clone(),
+        views: handle,
         company: None,
     });
     let app = AppId::from_u128(1);

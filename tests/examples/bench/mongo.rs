@@ -210,6 +210,7 @@ fn measure_alone(mongo: &Mongo) -> anyhow::Result<()> {
             ids: Arc::new(OsIds::new()),
             settings: LedgerSettings::default(),
             runtime: tokio::runtime::Handle::current(),
+            views: tokio::runtime::Handle::current(),
             company: None,
         });
         let app = AppId::from_u128(1);

@@ -14,7 +14,6 @@ mod store;
 mod store_backup;
 mod vault_probe;
 
-use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +37,7 @@ use credit_wallet::service::{Auditor, Counter, CounterParts, Figures};
 use self::adapters::Adapters;
 pub(crate) use self::late::Ports;
 pub(crate) use self::process::Process;
-use self::runtime::OwnRuntime;
+use self::runtime::Runtimes;
 use self::shared::Shared;
 use self::store::Keeper;
 pub(crate) use self::store::open_embedded;
@@ -69,8 +68,7 @@ pub(crate) struct Service {
     ledger: Arc<Ledger>,
     counter: Arc<Counter>,
     figures: Figures,
-    runtime: OwnRuntime,
-    jobs_runtime: OwnRuntime,
+    runtimes: Runtimes,
 }
 
 impl Service {
@@ -106,12 +104,12 @@ impl Service {
 
     /// Opens the store, unless it is open: once, or it fails.
     pub(crate) async fn open_store(&self) -> Result<(), Failure> {
-        self.adapters.store.open(&self.runtime.handle()).await
+        self.adapters.store.open(&self.runtimes.ledger.handle()).await
     }
 
     /// Opens the store, unless it is open: as often as it takes, as long as trying again may help.
     pub(crate) async fn reach_store(&self) -> Result<(), Failure> {
-        self.adapters.store.reach(&self.runtime.handle()).await
+        self.adapters.store.reach(&self.runtimes.ledger.handle()).await
     }
 
     /// Over memory, with secrets of the moment: for what needs the modules and not what they keep.
@@ -122,8 +120,7 @@ impl Service {
 
     fn over(adapters: Adapters, settings: &Settings, process: &Process) -> Result<Self, Failure> {
         let (clock, ids, documents) = (&adapters.clock, &adapters.ids, &adapters.documents);
-        let runtime = OwnRuntime::start("ledger", ledger_threads(settings.server.workers))?;
-        let jobs_runtime = OwnRuntime::start("jobs", 1)?;
+        let runtimes = Runtimes::start(settings.server.workers)?;
         let shared = Shared::of(settings)?;
         let apps = Arc::new(Apps::new(documents.clone(), clock.clone(), ids.clone()));
         let api_keys = Arc::new(ApiKeys::new(ApiKeysParts {
@@ -135,7 +132,7 @@ impl Service {
             hash: adapters.index_hash.clone(),
             grace_seconds: seconds(settings.auth.api_key_grace),
         }));
-        let ledger = ledger(&adapters, settings, &runtime, process)?;
+        let ledger = ledger(&adapters, settings, &runtimes, process)?;
         let counter = Counter::new(CounterParts {
             ledger: ledger.clone(),
             apps: apps.clone(),
@@ -217,20 +214,19 @@ impl Service {
             ledger,
             counter,
             figures: Figures::default(),
-            runtime,
-            jobs_runtime,
+            runtimes,
         })
     }
 
     /// Goes over to an address or credentials of the store that were changed where they come from.
     pub(crate) async fn renew_store(&self, settings: &Settings) -> Result<bool> {
-        self.adapters.store.renew(settings, &self.runtime.handle()).await
+        self.adapters.store.renew(settings, &self.runtimes.ledger.handle()).await
     }
 
     /// Begins to run the background jobs, away from whoever answers calls and from the ledger.
     pub(crate) fn start_jobs(&self) {
         let is_alone = !self.adapters.journal.is_shared();
-        let _here = self.jobs_runtime.handle().enter();
+        let _here = self.runtimes.jobs.handle().enter();
         self.jobs.start(is_alone);
     }
 
@@ -249,28 +245,20 @@ impl Service {
         // Also where `wallet_module`, which does this too, is left out: users have wallets all the same.
         self.ledger.shut_down().await;
         let closed = self.adapters.store.close().await;
-        self.jobs_runtime.stop();
-        self.runtime.stop();
+        self.runtimes.stop();
         closed
     }
-}
-
-/// A lane decides while a projector writes, where the process has processors for both. Two threads for one processor only
-/// wake each other: three processes that shared two processors spent 6 % more a second with one each.
-fn ledger_threads(workers: Option<usize>) -> usize {
-    let processors = workers.or_else(|| std::thread::available_parallelism().ok().map(NonZero::get));
-    processors.unwrap_or(2).clamp(1, 2)
 }
 
 /// The books, on threads of their own; in company, if the configuration and the process say so.
 fn ledger(
     adapters: &Adapters,
     settings: &Settings,
-    runtime: &OwnRuntime,
+    runtimes: &Runtimes,
     process: &Process,
 ) -> Result<Arc<Ledger>, Failure> {
     let peers = settings.peers.as_ref().filter(|_| process.has_peers);
-    let company = peers.map(|peers| company(peers, runtime)).transpose()?;
+    let company = peers.map(|peers| company(peers, runtimes)).transpose()?;
     Ok(Ledger::new(LedgerParts {
         journal: adapters.journal.clone(),
         documents: adapters.documents.clone(),
@@ -281,18 +269,19 @@ fn ledger(
             successor_seconds: seconds(settings.ledger.refund_successor_ttl),
             ..LedgerSettings::default()
         },
-        runtime: runtime.handle(),
+        runtime: runtimes.ledger.handle(),
+        views: runtimes.views.handle(),
         company,
     }))
 }
 
 /// The other processes, on the threads of the books: what they ask is work for a lane.
-fn company(peers: &Peers, runtime: &OwnRuntime) -> Result<Company, Failure> {
+fn company(peers: &Peers, runtimes: &Runtimes) -> Result<Company, Failure> {
     let settings = PeersSettings {
         listen: peers.listen,
         advertise: peers.advertise.clone(),
         secret: peers.secret.bytes().to_vec().into(),
-        runtime: runtime.handle(),
+        runtime: runtimes.ledger.handle(),
         build: None,
     };
     let peers = TcpPeers::start(settings).map_err(|error| Failure::new(Exit::Configuration, error))?;

@@ -47,6 +47,8 @@ pub struct LedgerParts {
     /// The runtime of the ledger's own tasks: a forced shutdown of the web or a client that hangs up never drops an
     /// append half way.
     pub runtime: tokio::runtime::Handle,
+    /// The runtime that makes the views. One of its own keeps no lane waiting, for a batch is much work at a time.
+    pub views: tokio::runtime::Handle,
     /// The other processes, where they hand each other commands.
     pub company: Option<Company>,
 }
@@ -230,7 +232,7 @@ impl Book {
         let lane = Lane::new(book.clone(), receiver);
         let projector = Projector::new(book.clone());
         let runtime = &book.parts.runtime;
-        let mut tasks = vec![runtime.spawn(lane.run()), runtime.spawn(projector.run())];
+        let mut tasks = vec![runtime.spawn(lane.run()), book.parts.views.spawn(projector.run())];
         if let Some(company) = book.parts.company.as_ref().filter(|_| book.parts.journal.is_shared()) {
             tasks.push(runtime.spawn(Usher::new(book.clone(), company.peers.address()).run()));
         }

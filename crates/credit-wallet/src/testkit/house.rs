@@ -177,6 +177,7 @@ fn ledger(
         ids,
         settings: LedgerSettings { view_pause: Duration::from_millis(1), ..LedgerSettings::default() },
         runtime: tokio::runtime::Handle::current(),
+        views: tokio::runtime::Handle::current(),
         company: None,
     })
 }

@@ -60,6 +60,7 @@ impl House {
             clock: self.clock.clone(),
             ids: Arc::new(ids),
             settings: self.settings.clone(),
+            views: runtime.clone(),
             runtime,
             company: self.board.as_ref().map(Switchboard::company),
         })
