@@ -23,6 +23,7 @@ use super::connection::{Answered, Connection};
 use super::fault::Fault;
 use super::frames::{LONGEST, write};
 use super::hello::{Build, exchange};
+use super::socket::{Socket, socket};
 
 /// So many addresses are known to a runtime at a time.
 const ADDRESSES: usize = 64;
@@ -248,7 +249,7 @@ impl Drop for Attempt {
     }
 }
 
-async fn talk(link: &Link, stream: TlsStream<TcpStream>) -> Fault {
+async fn talk(link: &Link, stream: TlsStream<Socket>) -> Fault {
     let (from, to) = tokio::io::split(stream);
     let (connection, queue) = Connection::new();
     let connection = Arc::new(connection);
@@ -275,10 +276,9 @@ struct Connector {
 }
 
 impl Connector {
-    async fn connect(&self, address: &str) -> Result<TlsStream<TcpStream>, Fault> {
+    async fn connect(&self, address: &str) -> Result<TlsStream<Socket>, Fault> {
         let unreachable = |error: std::io::Error| Fault::Unreachable(error.to_string());
-        let stream = TcpStream::connect(address).await.map_err(unreachable)?;
-        stream.set_nodelay(true).map_err(unreachable)?;
+        let stream = socket(TcpStream::connect(address).await.map_err(unreachable)?).map_err(unreachable)?;
         // Whom one speaks to is told by the key. A name is asked for and not used.
         let name = ServerName::try_from("peer").map_err(|_| Fault::Stranger)?;
         let mut stream = self.tls.connect(name, stream).await.map_err(|error| Fault::of(&error))?;

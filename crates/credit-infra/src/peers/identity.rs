@@ -19,6 +19,8 @@ use rustls::{
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::socket::RECORD;
+
 /// What the secret is used for here. Another purpose makes another key of the same secret.
 const PURPOSE: &[u8] = b"credit-server peers identity v1";
 /// How PKCS#8 (version 1) writes an Ed25519 key, up to its 32 bytes.
@@ -48,6 +50,7 @@ impl Identity {
             .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(shown.clone())));
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
+        server.max_fragment_size = Some(RECORD);
 
         let mut client = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13])?
@@ -56,6 +59,7 @@ impl Identity {
             .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(shown)));
         client.resumption = Resumption::disabled();
         client.enable_sni = false;
+        client.max_fragment_size = Some(RECORD);
 
         Ok(Self { server: Arc::new(server), client: Arc::new(client) })
     }

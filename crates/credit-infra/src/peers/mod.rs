@@ -14,6 +14,7 @@ mod frames;
 mod hello;
 mod identity;
 mod server;
+mod socket;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

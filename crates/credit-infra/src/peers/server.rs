@@ -20,6 +20,7 @@ use tokio_rustls::server::TlsStream;
 use super::fault::Fault;
 use super::frames::{FAILED, Frame, PING, Queued, REFUSED, Reader, write};
 use super::hello::{Build, exchange};
+use super::socket::{Socket, socket};
 
 /// So many connections at a time: one for each thread of each other process, and a deployment has far fewer.
 const CONNECTIONS: usize = 256;
@@ -39,7 +40,7 @@ const BETWEEN: Duration = Duration::from_millis(5);
 /// How long to wait when the operating system gives out no connections.
 const PAUSE: Duration = Duration::from_millis(100);
 
-type Incoming = Reader<ReadHalf<TlsStream<TcpStream>>>;
+type Incoming = Reader<ReadHalf<TlsStream<Socket>>>;
 
 pub(super) struct Server {
     tls: TlsAcceptor,
@@ -144,8 +145,8 @@ impl Server {
         }
     }
 
-    async fn enter(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, Fault> {
-        stream.set_nodelay(true).map_err(|error| Fault::of(&error))?;
+    async fn enter(&self, stream: TcpStream) -> Result<TlsStream<Socket>, Fault> {
+        let stream = socket(stream).map_err(|error| Fault::of(&error))?;
         let mut stream = self.tls.accept(stream).await.map_err(|error| Fault::of(&error))?;
         exchange(&mut stream, self.build.identity().await?).await?;
         Ok(stream)
@@ -194,7 +195,7 @@ impl Visit {
 
     async fn receive(
         self,
-        stream: TlsStream<TcpStream>,
+        stream: TlsStream<Socket>,
         mut stop: watch::Receiver<bool>,
         place: OwnedSemaphorePermit,
     ) {
