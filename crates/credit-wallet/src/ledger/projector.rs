@@ -100,6 +100,7 @@ impl Projector {
             self.turns.end(&self.book).await?;
         }
         self.filter_generations(!is_shared || matches!(round, Round::Wrote)).await?;
+        self.book.forget_shown().await;
         Ok(round)
     }
 
@@ -176,8 +177,11 @@ impl Projector {
             }
         }
         let sequence = backlog.view.sequence;
-        for (touched, wallet) in backlog.wallets.values() {
-            touched.writes(wallet, sequence, &mut writes);
+        let touched = backlog.touched().await;
+        for wallet in &backlog.wallets {
+            if let Some(touched) = touched.get(&wallet.id) {
+                touched.writes(wallet, sequence, &mut writes);
+            }
             tokio::task::yield_now().await;
         }
         // A batch may become visible in parts. Whoever loads a wallet that another process has moved on must find its
@@ -185,14 +189,14 @@ impl Projector {
         if self.book.parts.journal.is_shared() {
             self.turns.commit(&self.book, Batch { writes: std::mem::take(&mut writes) }).await?;
         }
-        for (_, wallet) in backlog.wallets.values() {
+        for wallet in &backlog.wallets {
             writes.push(views::wallet_write(wallet, sequence));
             tokio::task::yield_now().await;
         }
         writes.push(views::book_write(&backlog.view));
         debug_assert!(writes.iter().all(|write| matches!(write, Write::Put { .. })));
         self.turns.commit(&self.book, Batch { writes }).await?;
-        let touched: Vec<WalletId> = backlog.wallets.keys().copied().collect();
+        let touched: Vec<WalletId> = backlog.wallets.iter().map(|wallet| wallet.id).collect();
         let keep = self.book.parts.settings.cached_wallets;
         let lag = {
             let mut state = self.book.state.write();
@@ -208,27 +212,16 @@ impl Projector {
 
 /// What the views do not show, all of one instant.
 struct Backlog {
-    groups: Vec<TailGroup>,
-    wallets: HashMap<WalletId, (Touched, Arc<Wallet>)>,
+    groups: Vec<Arc<TailGroup>>,
+    wallets: Vec<Arc<Wallet>>,
     view: BookView,
 }
 
 impl Backlog {
+    /// Whoever decides waits meanwhile: what can be made of it later is.
     fn take(state: &State) -> Option<Self> {
         if state.shown >= state.head {
             return None;
-        }
-        let groups: Vec<TailGroup> =
-            state.tail.iter().filter(|group| group.sequence > state.shown).cloned().collect();
-        let mut wallets: HashMap<WalletId, (Touched, Arc<Wallet>)> = HashMap::new();
-        for change in groups.iter().flat_map(|group| &group.records).flat_map(|record| &record.changes) {
-            if let Some((touched, _)) = wallets.get_mut(&change.wallet) {
-                touched.add(change);
-            } else if let Some(wallet) = state.wallet(change.wallet) {
-                let mut touched = Touched::default();
-                touched.add(change);
-                wallets.insert(change.wallet, (touched, wallet.clone()));
-            }
         }
         let view = BookView {
             sequence: state.head,
@@ -238,7 +231,20 @@ impl Backlog {
             claims_made: state.claims_made,
             totals: state.totals.clone(),
         };
-        Some(Self { groups, wallets, view })
+        let groups = state.tail.iter().filter(|group| group.sequence > state.shown).cloned().collect();
+        Some(Self { groups, wallets: state.unshown_wallets().cloned().collect(), view })
+    }
+
+    /// What the groups changed of each wallet. It rests after each group.
+    async fn touched(&self) -> HashMap<WalletId, Touched> {
+        let mut touched: HashMap<WalletId, Touched> = HashMap::new();
+        for group in &self.groups {
+            for change in group.records.iter().flat_map(|record| &record.changes) {
+                touched.entry(change.wallet).or_default().add(change);
+            }
+            tokio::task::yield_now().await;
+        }
+        touched
     }
 }
 
@@ -256,6 +262,20 @@ impl Book {
             *shown = sequence.max(*shown);
             is_more
         });
+    }
+
+    /// Forgets what nobody needs any more, group by group: whoever decides or reads meanwhile waits for one of them, and
+    /// not for the tens of thousands of records of a round.
+    pub(crate) async fn forget_shown(&self) {
+        loop {
+            let forgotten = self.state.write().forget_oldest();
+            if forgotten.is_none() {
+                return;
+            }
+            // To free its records takes longer than to take it out, and holds nobody up.
+            drop(forgotten);
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Whether somebody waits for what the views do not show.

@@ -89,8 +89,10 @@ pub(crate) struct State {
     pub(crate) mint: MintMark,
     /// Up to which group the views show everything.
     pub(crate) shown: u64,
+    /// Up to which group the tail may be forgotten.
+    forgettable: u64,
     /// Groups since `floor`, the newest last.
-    pub(crate) tail: VecDeque<TailGroup>,
+    pub(crate) tail: VecDeque<Arc<TailGroup>>,
     /// Records in the tail that the views do not show.
     pub(crate) lag: usize,
     /// How many claims there are.
@@ -134,6 +136,7 @@ impl State {
             clock: view.clock,
             mint: view.mint,
             shown: view.sequence,
+            forgettable: 0,
             tail: VecDeque::new(),
             lag: 0,
             claims_made: view.claims_made,
@@ -225,7 +228,7 @@ impl State {
     pub(crate) fn tail_group(&self, sequence: u64) -> Option<&TailGroup> {
         let first = self.tail.front()?.sequence;
         let index = usize::try_from(sequence.checked_sub(first)?).ok()?;
-        self.tail.get(index)
+        self.tail.get(index).map(AsRef::as_ref)
     }
 
     /// A record of the tail.
@@ -243,7 +246,7 @@ impl State {
         for wallet in wallets {
             self.put_wallet(wallet);
         }
-        self.take_head(group);
+        self.take_head(Arc::new(group));
     }
 
     /// Applies a group as replay does, unless it is not the next one or a wallet that it changes has left memory. Answers
@@ -269,11 +272,11 @@ impl State {
                 }
             }
         }
-        self.take_head(group.clone());
+        self.take_head(Arc::new(group.clone()));
         true
     }
 
-    fn take_head(&mut self, group: TailGroup) {
+    fn take_head(&mut self, group: Arc<TailGroup>) {
         for (index, record) in (0_u32..).zip(&group.records) {
             let place = Place { sequence: group.sequence, index };
             for claim in record.all_claims() {
@@ -330,29 +333,13 @@ impl State {
         wallets.into_iter().collect()
     }
 
-    /// The views show everything up to `shown`: forgets what is only needed until then, but keeps the groups of the
-    /// round before for commands on their way.
+    /// The views show everything up to `shown`. What is only needed until then may be forgotten, except for the groups of
+    /// the round before, for commands on their way.
     pub(crate) fn mark_shown(&mut self, shown: u64, touched: &[WalletId], keep_wallets: usize) {
         if shown <= self.shown {
             return; // another process has shown more since, and this one has jumped there
         }
-        let before = std::mem::replace(&mut self.shown, shown);
-        while self.tail.front().is_some_and(|group| group.sequence <= before) {
-            let Some(group) = self.tail.pop_front() else { break };
-            for (index, record) in (0_u32..).zip(&group.records) {
-                let place = Place { sequence: group.sequence, index };
-                for claim in record.all_claims() {
-                    if self.claims.get(&claim) == Some(&place) {
-                        self.claims.remove(&claim);
-                    }
-                }
-                for (owned, wallet) in owned(record) {
-                    if self.owners.get(&owned) == Some(&(wallet, group.sequence)) {
-                        self.owners.remove(&owned);
-                    }
-                }
-            }
-        }
+        self.forgettable = std::mem::replace(&mut self.shown, shown);
         self.lag =
             self.tail.iter().filter(|group| group.sequence > shown).map(|group| group.records.len()).sum();
         self.removals += 1;
@@ -362,6 +349,28 @@ impl State {
             }
         }
         self.evict(keep_wallets);
+    }
+
+    /// Takes the oldest group out of memory, if it may be forgotten.
+    pub(crate) fn forget_oldest(&mut self) -> Option<Arc<TailGroup>> {
+        if self.tail.front()?.sequence > self.forgettable {
+            return None;
+        }
+        let group = self.tail.pop_front()?;
+        for (index, record) in (0_u32..).zip(&group.records) {
+            let place = Place { sequence: group.sequence, index };
+            for claim in record.all_claims() {
+                if self.claims.get(&claim) == Some(&place) {
+                    self.claims.remove(&claim);
+                }
+            }
+            for (owned, wallet) in owned(record) {
+                if self.owners.get(&owned) == Some(&(wallet, group.sequence)) {
+                    self.owners.remove(&owned);
+                }
+            }
+        }
+        Some(group)
     }
 
     /// Drops the wallets that were used longest ago and that the views show as they are.
@@ -412,4 +421,37 @@ fn owned(record: &Record) -> impl Iterator<Item = (u128, WalletId)> {
         let lots = change.lots.iter().map(|lot| lot.id.as_u128());
         holds.chain(lots).map(|id| (id, change.wallet))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_forgotten_a_round_later_and_group_by_group() {
+        let mut state = State::new(BookView::default(), BTreeMap::new(), GrowingFilter::Unknown, 8);
+        for sequence in 1..=6 {
+            let (at, mint) = (Timestamp::default(), MintMark::default());
+            let group = TailGroup {
+                sequence,
+                at,
+                hash: ChainHash::default(),
+                mint,
+                claims_before: 0,
+                records: Vec::new(),
+            };
+            state.commit(group, []);
+        }
+        state.mark_shown(2, &[], 10);
+        assert!(state.forget_oldest().is_none(), "commands on their way may need it");
+        state.mark_shown(5, &[], 10);
+        assert_eq!(state.floor(), 1);
+        assert_eq!(state.forget_oldest().map(|group| group.sequence), Some(1));
+        assert_eq!(state.floor(), 2, "each group goes with its claims");
+        assert_eq!(state.forget_oldest().map(|group| group.sequence), Some(2));
+        assert!(state.forget_oldest().is_none());
+        state.mark_shown(4, &[], 10);
+        assert!(state.forget_oldest().is_none(), "what others have shown before tells nothing");
+        assert_eq!((state.floor(), state.shown), (3, 5));
+    }
 }
