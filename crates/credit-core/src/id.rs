@@ -43,14 +43,17 @@ fn parse_hex(text: &str) -> Result<u128, InvalidId> {
     u128::from_str_radix(text, 16).map_err(|_| InvalidId)
 }
 
-/// The 32 lower-case hex digits of a number. Ids are written several times for each call that moves credits.
-fn write_hex(value: u128, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mut text = [0; 32];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(value.to_be_bytes()) {
+/// A prefix of at most 8 bytes and the 32 lower-case hex digits of a number, written at once: text that grew by both in turn
+/// would be moved, and ids are written several times for each call that moves credits.
+fn write_id(prefix: &str, value: u128, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut text = [0; 40];
+    let (begin, digits) = text.split_at_mut(prefix.len());
+    begin.copy_from_slice(prefix.as_bytes());
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(value.to_be_bytes()) {
         pair[0] = hex_digit(byte >> 4);
         pair[1] = hex_digit(byte & 0xF);
     }
-    f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    f.write_str(std::str::from_utf8(&text[..prefix.len() + 32]).map_err(|_| fmt::Error)?)
 }
 
 const fn hex_digit(value: u8) -> u8 {
@@ -89,8 +92,7 @@ macro_rules! ids {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(Self::PREFIX)?;
-                write_hex(self.0, f)
+                write_id(Self::PREFIX, self.0, f)
             }
         }
 

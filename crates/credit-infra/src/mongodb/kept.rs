@@ -9,16 +9,28 @@ use bytes::Bytes;
 use credit_core::AppId;
 use credit_core::ports::StoreError;
 use credit_core::ports::documents::{Collection, Document as Kept, IndexKeys, Key};
+use mongodb::bson::raw::CStr;
+use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{
-    Document, RawArrayBuf, RawBson, RawBsonRef, RawDocument, RawDocumentBuf, cstr, doc, rawdoc,
+    Document, RawArrayBuf, RawBinaryRef, RawBsonRef, RawDocument, RawDocumentBuf, cstr, doc, rawdoc,
 };
 
-use super::layout::{binary, bytes, damaged, integer, read_app, text, uuid};
+use super::layout::{as_text, bytes, damaged, integer, read_app, roomy, text, uuid};
 use super::link::Link;
+
+/// What a document takes beside its id, body and keys, or little less.
+const FRAME: usize = 160;
 
 /// The id of a document.
 pub(super) fn raw_id(app: AppId, id: &str) -> RawDocumentBuf {
-    rawdoc! {"a": uuid(app.as_u128()), "i": text(id.as_bytes())}
+    let mut document = roomy(FRAME + id.len());
+    append_uuid(&mut document, cstr!("a"), app.as_u128());
+    document.append(cstr!("i"), &*as_text(id.as_bytes()));
+    document
+}
+
+fn append_uuid(document: &mut RawDocumentBuf, name: &CStr, id: u128) {
+    document.append(name, RawBinaryRef { subtype: BinarySubtype::Uuid, bytes: &id.to_be_bytes() });
 }
 
 /// The same, to ask with.
@@ -66,52 +78,55 @@ pub(super) fn encode(
     nonce: Option<u128>,
 ) -> RawDocumentBuf {
     let (id, version, body) = kept;
-    let mut document = rawdoc! {"_id": raw_id(app, id)};
+    let of_keys: usize = keys.iter().map(|(name, key)| name.len() + key.as_bytes().len() + FRAME).sum();
+    let mut document = roomy(FRAME + id.len() + body.len() + of_keys);
+    document.append(cstr!("_id"), raw_id(app, id));
     if !collection.indexes.is_empty() {
-        document.append(cstr!("a"), uuid(app.as_u128()));
+        append_uuid(&mut document, cstr!("a"), app.as_u128());
     }
     document.append(cstr!("v"), integer(version));
     if let Some(nonce) = nonce {
-        document.append(cstr!("n"), uuid(nonce));
+        append_uuid(&mut document, cstr!("n"), nonce);
     }
     match std::str::from_utf8(body) {
         Ok(text) => document.append(cstr!("b"), text),
-        Err(_) => document.append(cstr!("b"), binary(body)),
+        Err(_) => document.append(cstr!("b"), RawBinaryRef { subtype: BinarySubtype::Generic, bytes: body }),
     }
-    append_keys(&mut document, collection, keys);
+    append_keys(&mut document, collection, keys, of_keys);
     document
 }
 
-fn append_keys(document: &mut RawDocumentBuf, collection: &Collection, keys: &IndexKeys) {
+fn append_keys(document: &mut RawDocumentBuf, collection: &Collection, keys: &IndexKeys, room: usize) {
     if keys.is_empty() {
         return;
     }
-    let (mut single, mut several) = (Document::new(), RawArrayBuf::new());
+    let (mut single, mut several) = (roomy(room), RawArrayBuf::new());
     for index in collection.indexes {
         let mut of: Vec<&Key> =
             keys.iter().filter(|(name, _)| *name == index.name).map(|(_, key)| key).collect();
         of.sort();
         of.dedup();
+        let name: &CStr = index.name.try_into().expect("a name without 0x00");
         match of.as_slice() {
             [] => {}
-            [key] => {
-                single.insert(index.name, text(key.as_bytes()));
-            }
+            [key] => single.append(name, &*as_text(key.as_bytes())),
             many => {
                 for key in many {
-                    several.push(rawdoc! {"x": index.name, "k": text(key.as_bytes())});
+                    several.push(rawdoc! {"x": index.name, "k": &*as_text(key.as_bytes())});
                 }
                 if index.unique {
-                    let all: Vec<String> = many.iter().map(|key| text(key.as_bytes())).collect();
-                    single.insert(index.name, all);
+                    let mut all = RawArrayBuf::new();
+                    for key in many {
+                        all.push(&*as_text(key.as_bytes()));
+                    }
+                    single.append(name, all);
                 }
             }
         }
     }
-    let single = RawDocumentBuf::try_from(&single).expect("text under names without 0x00");
     document.append(cstr!("k"), single);
     if several.as_bytes().len() > EMPTY_ARRAY {
-        document.append(cstr!("m"), RawBson::Array(several));
+        document.append(cstr!("m"), several);
     }
 }
 

@@ -1,10 +1,12 @@
 //! How applications, slots, ids and keys look in the database.
 
+use std::borrow::Cow;
+
 use credit_core::AppId;
 use credit_core::ports::StoreError;
 use credit_core::ports::journal::Sequence;
 use mongodb::bson::spec::BinarySubtype;
-use mongodb::bson::{Binary, Document, RawDocument, doc};
+use mongodb::bson::{Binary, Document, RawDocument, RawDocumentBuf, doc};
 
 /// An id of sixteen bytes. All of them are as long, so that they sort by their bytes.
 pub(super) fn uuid(id: u128) -> Binary {
@@ -59,7 +61,24 @@ pub(super) fn damaged(error: &dyn std::fmt::Display) -> StoreError {
 /// Bytes as text of the characters U+0000 to U+00FF: the server compares text by its bytes, and these sort as the bytes
 /// they stand for (its own binary type sorts by length first). ASCII, which nearly all keys and ids are, stays as it is.
 pub(super) fn text(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| char::from(*byte)).collect()
+    as_text(bytes).into_owned()
+}
+
+/// The same where ASCII need not be copied.
+pub(super) fn as_text(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(ascii) if ascii.is_ascii() => Cow::Borrowed(ascii),
+        _ => Cow::Owned(bytes.iter().map(|byte| char::from(*byte)).collect()),
+    }
+}
+
+/// An empty document with room for so many bytes. Views are written by the ten thousand, and each that grew as it was
+/// filled would be moved several times.
+pub(super) fn roomy(bytes: usize) -> RawDocumentBuf {
+    let empty = RawDocumentBuf::new().into_bytes();
+    let mut room = Vec::with_capacity(bytes);
+    room.extend_from_slice(&empty);
+    RawDocumentBuf::from_bytes(room).expect("an empty document")
 }
 
 /// The bytes that such text stands for.
