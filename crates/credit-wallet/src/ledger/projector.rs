@@ -1,5 +1,6 @@
 //! Writes the views behind the journal, in large batches with a watermark.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -177,9 +178,8 @@ impl Projector {
             }
         }
         let sequence = backlog.view.sequence;
-        let touched = backlog.touched().await;
-        for wallet in &backlog.wallets {
-            if let Some(touched) = touched.get(&wallet.id) {
+        for (id, touched) in backlog.touched().await {
+            if let Some(wallet) = backlog.wallets.get(&id) {
                 touched.writes(wallet, sequence, &mut writes);
             }
             tokio::task::yield_now().await;
@@ -189,14 +189,14 @@ impl Projector {
         if self.book.parts.journal.is_shared() {
             self.turns.commit(&self.book, Batch { writes: std::mem::take(&mut writes) }).await?;
         }
-        for wallet in &backlog.wallets {
+        for wallet in backlog.wallets.values() {
             writes.push(views::wallet_write(wallet, sequence));
             tokio::task::yield_now().await;
         }
         writes.push(views::book_write(&backlog.view));
         debug_assert!(writes.iter().all(|write| matches!(write, Write::Put { .. })));
         self.turns.commit(&self.book, Batch { writes }).await?;
-        let touched: Vec<WalletId> = backlog.wallets.iter().map(|wallet| wallet.id).collect();
+        let touched: Vec<WalletId> = backlog.wallets.into_keys().collect();
         let keep = self.book.parts.settings.cached_wallets;
         let lag = {
             let mut state = self.book.state.write();
@@ -213,7 +213,7 @@ impl Projector {
 /// What the views do not show, all of one instant.
 struct Backlog {
     groups: Vec<Arc<TailGroup>>,
-    wallets: Vec<Arc<Wallet>>,
+    wallets: HashMap<WalletId, Arc<Wallet>>,
     view: BookView,
 }
 
@@ -231,8 +231,17 @@ impl Backlog {
             claims_made: state.claims_made,
             totals: state.totals.clone(),
         };
-        let groups = state.tail.iter().filter(|group| group.sequence > state.shown).cloned().collect();
-        Some(Self { groups, wallets: state.unshown_wallets().cloned().collect(), view })
+        let groups: Vec<Arc<TailGroup>> =
+            state.tail.iter().filter(|group| group.sequence > state.shown).cloned().collect();
+        let mut wallets = HashMap::new();
+        for change in groups.iter().flat_map(|group| &group.records).flat_map(|record| &record.changes) {
+            if let Entry::Vacant(place) = wallets.entry(change.wallet)
+                && let Some(wallet) = state.wallet(change.wallet)
+            {
+                place.insert(wallet.clone());
+            }
+        }
+        Some(Self { groups, wallets, view })
     }
 
     /// What the groups changed of each wallet. It rests after each group.
