@@ -172,6 +172,52 @@ mod tests {
         Collection { name: "people", indexes: &[Index { name: "email", unique: true }] };
     static WITHOUT: Collection = Collection { name: "plain", indexes: &[] };
 
+    /// What is kept stays readable by every release, and unique look-ups hold between them.
+    #[test]
+    fn a_row_looks_as_it_always_has() {
+        static SEVERAL: Collection = Collection {
+            name: "several",
+            indexes: &[
+                Index { name: "one", unique: false },
+                Index { name: "only", unique: true },
+                Index { name: "many", unique: false },
+                Index { name: "none", unique: false },
+            ],
+        };
+        let (app, key) = (AppId::from_u128(7), |text: &str| Key::empty().and_text(text));
+        let keys: IndexKeys = vec![
+            ("many", key("b")),
+            ("only", key("x")),
+            ("one", key("é")),
+            ("many", key("a")),
+            ("only", key("w")),
+            ("many", key("b")),
+        ];
+        let text = |of: &str| text(key(of).as_bytes());
+        let row = doc! {
+            "_id": {"a": uuid(7), "i": "the id"},
+            "a": uuid(7),
+            "v": 3_i64,
+            "n": uuid(9),
+            "b": "the body",
+            "k": {"one": text("é"), "only": [text("w"), text("x")]},
+            "m": [
+                {"x": "only", "k": text("w")},
+                {"x": "only", "k": text("x")},
+                {"x": "many", "k": text("a")},
+                {"x": "many", "k": text("b")},
+            ],
+        };
+        let encoded = encode(app, &SEVERAL, ("the id", 3, b"the body"), &keys, Some(9));
+        assert_eq!(Document::try_from(&*encoded).expect("a document"), row);
+        assert_eq!(encoded, RawDocumentBuf::try_from(&row).expect("a document"), "to the byte");
+
+        let plain = encode(app, &WITHOUT, ("the id", 3, &[0xff, 0]), &Vec::new(), None);
+        let bytes = mongodb::bson::Binary { subtype: BinarySubtype::Generic, bytes: vec![0xff, 0] };
+        let row = doc! {"_id": {"a": uuid(7), "i": "the id"}, "v": 3_i64, "b": bytes};
+        assert_eq!(plain, RawDocumentBuf::try_from(&row).expect("a document"));
+    }
+
     #[tokio::test]
     async fn a_place_names_what_a_cluster_shards_by_and_to_a_replica_set_the_id_alone() {
         let client = Client::with_uri_str("mongodb://127.0.0.1:1").await.expect("it does not connect yet");

@@ -24,15 +24,16 @@ use super::layout::{damaged, millis};
 use super::pause::Backoff;
 use super::schema::documents_name;
 
-/// The most statements of one command (the server takes 100,000), and the most bytes (it takes 48 MB). Each command is made
-/// at one go, while a lane on the same thread waits: with 5,000 three processes spent 0.95 times as much a second.
+/// The most statements of one command (the server takes 100,000), and the most bytes (it takes 48 MB). Each command is
+/// written at one go on the thread of the driver, which is that of the lanes: with 5,000 three processes spent 0.95 times as much a second.
 const STATEMENTS: usize = 1_000;
 const BYTES: usize = 8 << 20;
 
 /// How many commands are on their way at a time.
 const AT_ONCE: usize = 3;
 
-/// After so many views others have their turn on this thread: a lane must not wait for tens of thousands of them.
+/// After so many views others have their turn on this thread: the views of another book must not wait for tens of thousands of
+/// them, nor a lane that shares it.
 const IN_A_ROW: usize = 256;
 
 /// Which collections' views are mostly new, as far as has been seen.

@@ -9,8 +9,9 @@ use tokio::net::TcpStream;
 /// is several times that.
 const READ: usize = 32 * 1024;
 
-/// The longest record of TLS that is sent. What is read is kept in 4 KiB at first and moved whenever a record needs more.
-pub(super) const RECORD: usize = 4096;
+/// The longest record of TLS that is sent: 4 KiB with the 17 bytes that rustls does not count. What is read is kept in 4 KiB at
+/// first and moved whenever a record needs more.
+pub(super) const RECORD: usize = 4096 - 17;
 
 pub(super) type Socket = BufReader<TcpStream>;
 

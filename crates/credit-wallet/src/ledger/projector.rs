@@ -55,7 +55,10 @@ impl Projector {
         let mut closing = self.book.lane_ended.subscribe();
         loop {
             let done = *closing.borrow_and_update();
-            match self.round(done).await {
+            let round = self.round(done).await;
+            // Also behind a round that failed: what was shown before it need not be kept.
+            self.book.forget_shown().await;
+            match round {
                 Ok(Round::Wrote | Round::Left) => {}
                 Ok(Round::Awaited) => {
                     tokio::time::sleep(LOOK_EVERY).await;
@@ -101,7 +104,6 @@ impl Projector {
             self.turns.end(&self.book).await?;
         }
         self.filter_generations(!is_shared || matches!(round, Round::Wrote)).await?;
-        self.book.forget_shown().await;
         Ok(round)
     }
 
@@ -162,8 +164,8 @@ impl Projector {
         Ok(None)
     }
 
-    /// Writes everything up to the head. False if there was nothing. It rests after each group and each wallet, for a lane
-    /// may share its thread, and has commands to decide.
+    /// Writes everything up to the head. False if there was nothing. It rests after each group and each wallet, for a
+    /// lane that shares its thread has commands to decide.
     async fn write_once(&mut self) -> Result<bool, CommitError> {
         let Some(backlog) = Backlog::take(&self.book.state.read()) else { return Ok(false) };
         let rows = backlog.groups.iter().map(|group| 1 + 3 * group.records.len()).sum::<usize>();
