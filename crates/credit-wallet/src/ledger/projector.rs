@@ -277,7 +277,7 @@ impl Book {
 
     /// Forgets what nobody needs any more, group by group: whoever decides or reads meanwhile waits for one of them, and
     /// not for the tens of thousands of records of a round.
-    pub(crate) async fn forget_shown(&self) {
+    async fn forget_shown(&self) {
         loop {
             let forgotten = self.state.write().forget_oldest();
             if forgotten.is_none() {

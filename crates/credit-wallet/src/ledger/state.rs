@@ -425,33 +425,40 @@ fn owned(record: &Record) -> impl Iterator<Item = (u128, WalletId)> {
 
 #[cfg(test)]
 mod tests {
+    use credit_core::{Code, Problem};
+
     use super::*;
+    use crate::domain::{KeyMark, StoredRefusal};
 
     #[test]
     fn what_is_shown_is_forgotten_a_round_later_and_group_by_group() {
         let mut state = State::new(BookView::default(), BTreeMap::new(), GrowingFilter::Unknown, 8);
         for sequence in 1..=6 {
-            let (at, mint) = (Timestamp::default(), MintMark::default());
+            let key = KeyMark { claim: sequence.into(), fingerprint: 0 };
+            let refusal = StoredRefusal::of(&Problem::new(Code::InsufficientFunds), "a call");
             let group = TailGroup {
                 sequence,
-                at,
+                at: Timestamp::default(),
                 hash: ChainHash::default(),
-                mint,
-                claims_before: 0,
-                records: Vec::new(),
+                mint: MintMark::default(),
+                claims_before: sequence - 1,
+                records: vec![Arc::new(Record::refused(key, refusal))],
             };
             state.commit(group, []);
         }
+        let remembered = |state: &State| -> Vec<u128> {
+            (1..=6).filter(|claim| state.claimed(*claim).is_some()).collect()
+        };
         state.mark_shown(2, &[], 10);
         assert!(state.forget_oldest().is_none(), "commands on their way may need it");
         state.mark_shown(5, &[], 10);
-        assert_eq!(state.floor(), 1);
+        assert_eq!((state.floor(), remembered(&state), state.lag), (1, vec![1, 2, 3, 4, 5, 6], 1));
         assert_eq!(state.forget_oldest().map(|group| group.sequence), Some(1));
-        assert_eq!(state.floor(), 2, "each group goes with its claims");
+        assert_eq!((state.floor(), remembered(&state)), (2, vec![2, 3, 4, 5, 6]), "it goes with its claims");
         assert_eq!(state.forget_oldest().map(|group| group.sequence), Some(2));
         assert!(state.forget_oldest().is_none());
         state.mark_shown(4, &[], 10);
-        assert!(state.forget_oldest().is_none(), "what others have shown before tells nothing");
-        assert_eq!((state.floor(), state.shown), (3, 5));
+        assert!(state.forget_oldest().is_none(), "what was shown before tells nothing");
+        assert_eq!((state.floor(), state.shown, state.claims.len()), (3, 5, 4));
     }
 }
