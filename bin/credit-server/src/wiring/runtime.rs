@@ -41,7 +41,7 @@ impl Runtimes {
 }
 
 /// Threads of one runtime take each other's work and wake each other for it, which costs more than it gives where there is
-/// one busy book: on two processors one thread made 1.08 times as many spends as two (`docs/benchmarks.md`).
+/// one busy book: on two processors one thread made some 1.06 times as many spends as two (`docs/benchmarks.md`).
 fn lane_threads(processors: usize) -> usize {
     if processors < MANY { 1 } else { 2 }
 }
