@@ -50,6 +50,36 @@ impl MeddlesWithJournal for Lame {
     }
 }
 
+/// How many groups the run looks at that [`Meanwhile`] waits for.
+const PART: usize = 7;
+
+/// A journal in which another process appends in the moment in which the groups are read for comparison.
+#[derive(Default)]
+struct Meanwhile {
+    inner: MemoryJournal,
+    other: Mutex<Option<Arc<Book>>>,
+}
+
+#[async_trait]
+impl MeddlesWithJournal for Meanwhile {
+    fn behind(&self) -> &dyn Journal {
+        &self.inner
+    }
+
+    async fn read(
+        &self,
+        book: BookId,
+        from: Sequence,
+        limit: usize,
+    ) -> Result<Vec<(Sequence, Group)>, StoreError> {
+        let other = self.other.lock().take_if(|_| limit == PART);
+        if let Some(other) = other {
+            wallet_with(&other, 2, 100).await;
+        }
+        self.inner.read(book, from, limit).await
+    }
+}
+
 /// Compares everything, a few at a time; answers what had drifted.
 async fn all_of(book: &Arc<Book>, run: &TestRun) -> Result<Vec<WalletId>, JobError> {
     let (mut drifted, mut cursor) = (Vec::new(), None::<String>);
@@ -340,5 +370,29 @@ async fn what_another_process_appends_meanwhile_has_not_drifted() {
 
     assert_eq!(found.rewritten, Vec::<u64>::new());
     assert!(found.drifted.is_empty() && found.broken.is_empty(), "{:?} {:?}", found.drifted, found.broken);
+    house.verify(&here).await;
+}
+
+/// The views were caught up before that, and do not show the group yet when its rows are looked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_another_process_appends_between_catching_up_and_comparing_has_not_drifted() {
+    let inner = MemoryJournal::shared();
+    let journal = Arc::new(Between(Meanwhile { inner, ..Meanwhile::default() }));
+    let documents = Arc::new(MemoryDocuments::new());
+    let house = House::over(journal.clone(), documents.clone());
+    let mut slow = House::over(journal.clone(), documents);
+    slow.settings.view_pause = std::time::Duration::from_secs(600);
+    let (here, there) = (house.book().await, slow.book().await);
+    wallet_with(&there, 1, 100).await;
+    there.flush().await.expect("shown");
+    let head = house.journal.head(APP).await.expect("a head");
+    *journal.0.other.lock() = Some(there);
+
+    let found = here.reconcile(Some("groups/1"), PART, &TestRun::default()).await.expect("it ends");
+
+    let after = house.journal.head(APP).await.expect("a head");
+    assert!(after > head, "it was appended");
+    assert!(found.looked_at.contains(&format!("group {after}")), "{:?}", found.looked_at);
+    assert_eq!(found.found(), Vec::<String>::new());
     house.verify(&here).await;
 }
