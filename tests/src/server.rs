@@ -1,6 +1,7 @@
 //! The real program, started on free ports and a directory of its own.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -41,6 +42,14 @@ pub const HANDING: [(&str, &str); 2] = [
     ("CREDIT_PEERS__LISTEN", "127.0.0.1:0"),
     ("CREDIT_PEERS__SECRET", "cGVlcnMtb2YtdGhlLXRlc3RzLXBlZXJzLW9mLXRlc3Q="),
 ];
+
+/// The setting of where those of one machine reach each other.
+pub const NEAR: &str = "CREDIT_PEERS__DIRECTORY";
+
+/// A place for that: a directory that nobody else may enter.
+pub fn near() -> std::io::Result<TempDir> {
+    tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir()
+}
 
 /// A running server. It is killed when dropped, and its directory goes with it.
 pub struct Server {

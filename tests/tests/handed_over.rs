@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use credit_infra::testkit::mongod::{fresh_database, shared};
 use credit_tests::client::Client;
 use credit_tests::load::Load;
-use credit_tests::server::{HANDING, Server, on_mongodb};
+use credit_tests::server::{HANDING, NEAR, Server, near, on_mongodb};
 use credit_tests::story::{audit, purchase, register, unique};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 const PROCESSES: usize = 3;
 /// For each process.
@@ -25,17 +26,31 @@ const RESUME_HUNG: Duration = Duration::from_secs(6);
 struct House {
     servers: Vec<Server>,
     key: String,
+    /// Where they reach each other, if that is not by TCP.
+    near: Option<TempDir>,
 }
 
 impl House {
-    fn open(settings: &[(&str, &str)]) -> Self {
+    /// They reach each other by TCP.
+    fn open() -> Self {
+        Self::with(&HANDING, None)
+    }
+
+    /// They reach each other by sockets in a directory.
+    fn open_near() -> Self {
+        let near = near().expect("a directory");
+        let directory = near.path().to_str().expect("text").to_owned();
+        Self::with(&[&HANDING[..], &[(NEAR, directory.as_str())]].concat(), Some(near))
+    }
+
+    fn with(settings: &[(&str, &str)], near: Option<TempDir>) -> Self {
         let database = fresh_database();
         let uri = shared().uri();
         let first = Server::start(&on_mongodb(&uri, &database, settings)).expect("a server");
         let key = first.api_key().to_owned();
         let more: Vec<_> = (1..PROCESSES).map(|_| first.start_another().expect("another")).collect();
         let servers = std::iter::once(first).chain(more).collect();
-        Self { servers, key }
+        Self { servers, key, near }
     }
 
     fn app(&self, process: usize) -> Client {
@@ -84,6 +99,10 @@ impl House {
             trouble(self, &load);
             load.wait_for_more(100);
         });
+        if self.near.is_some() {
+            let found = |server: &Server| server.log().contains("peers.directory");
+            assert!(self.servers.iter().any(found), "nobody was found in the directory");
+        }
         let audited = load.audit(&self.app(1));
         println!("{audited:?}");
         assert!(audited.refused > 0, "{audited:?}");
@@ -109,7 +128,15 @@ fn signal(server: &Server, name: &str) {
 /// What comes back through another process is what this one would have said, to the byte.
 #[test]
 fn every_kind_of_command_is_answered_alike_by_every_process() {
-    let mut house = House::open(&HANDING);
+    answered_alike(House::open());
+}
+
+#[test]
+fn every_kind_of_command_is_answered_alike_by_every_process_of_a_machine() {
+    answered_alike(House::open_near());
+}
+
+fn answered_alike(mut house: House) {
     let mut usual = 0;
     house.under_load(|house, _| usual = house.usual());
     let (here, there) = (house.app((usual + 1) % PROCESSES), house.app(usual));
@@ -163,8 +190,16 @@ fn every_kind_of_command_is_answered_alike_by_every_process() {
 
 #[test]
 fn the_usual_writer_is_killed_again_and_again_and_the_others_go_on() {
+    killed(House::open());
+}
+
+#[test]
+fn the_usual_writer_of_a_machine_is_killed_again_and_again_and_the_others_go_on() {
+    killed(House::open_near());
+}
+
+fn killed(mut house: House) {
     // Restarted, it is reached where it was: callers and processes find it again.
-    let mut house = House::open(&HANDING);
     for server in &mut house.servers {
         let port = server.base().rsplit_once(':').expect("a port").1.to_owned();
         server.set("CREDIT_SERVER__PORT", &port);
@@ -185,7 +220,15 @@ fn the_usual_writer_is_killed_again_and_again_and_the_others_go_on() {
 
 #[test]
 fn the_usual_writer_hangs_and_wakes_up_and_nothing_counts_twice() {
-    let mut house = House::open(&HANDING);
+    hung(House::open());
+}
+
+#[test]
+fn the_usual_writer_of_a_machine_hangs_and_wakes_up_and_nothing_counts_twice() {
+    hung(House::open_near());
+}
+
+fn hung(mut house: House) {
     house.under_load(|house, load| {
         for seconds in [1, 4, 9] {
             let usual = house.usual();
@@ -205,7 +248,7 @@ fn the_usual_writer_hangs_and_wakes_up_and_nothing_counts_twice() {
 
 #[test]
 fn a_process_that_does_not_know_the_secret_is_neither_asked_nor_answered() {
-    let mut house = House::open(&HANDING);
+    let mut house = House::open();
     let usual = {
         let mut usual = 0;
         house.under_load(|house, _| usual = house.usual());
@@ -229,7 +272,7 @@ fn a_process_that_does_not_know_the_secret_is_neither_asked_nor_answered() {
 
 #[test]
 fn a_process_without_peers_shares_the_book_with_those_that_have_some() {
-    let mut house = House::open(&HANDING);
+    let mut house = House::open();
     let last = PROCESSES - 1;
     house.servers[last].unset("CREDIT_PEERS__LISTEN");
     assert_eq!(house.servers[last].terminate().expect("it ends"), Some(0));

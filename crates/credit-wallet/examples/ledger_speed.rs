@@ -72,7 +72,7 @@ async fn open(book: &Book, count: u128) -> Arc<Vec<WalletId>> {
         let metadata = std::collections::BTreeMap::new();
         let command = Arc::new(CreateWallet { user, asset: AssetCode::CREDIT, metadata });
         let outcome = book.submit(Ask::new(command, Actor::System, "speed")).await.expect("a wallet");
-        if let Answer::Wallet(id) = outcome.record.answer {
+        if let Answer::Wallet(id) = *outcome.answer() {
             book.submit(Ask::new(Arc::new(Give(id)), Actor::System, "speed")).await.expect("credits");
             wallets.push(id);
         }

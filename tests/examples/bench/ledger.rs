@@ -89,7 +89,7 @@ pub(crate) async fn prepare(book: &Arc<Book>) -> anyhow::Result<Vec<WalletId>> {
         let open =
             CreateWallet { user, asset: AssetCode::CREDIT, metadata: std::collections::BTreeMap::new() };
         let opened = book.submit(Ask::new(Arc::new(open), Actor::System, "bench")).await?;
-        let Answer::Wallet(wallet) = opened.record.answer else { anyhow::bail!("no wallet was opened") };
+        let Answer::Wallet(wallet) = *opened.answer() else { anyhow::bail!("no wallet was opened") };
         let deposit = Deposit::new(PLENTY, Category::Paid);
         let buy = Purchase { wallet, deposit, note: Note::default(), earlier: None };
         book.submit(Ask::new(Arc::new(buy), Actor::System, "bench")).await?;

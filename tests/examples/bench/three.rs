@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{anyhow, ensure};
+use anyhow::{Context, anyhow, ensure};
 use credit_infra::testkit::mongod::Mongo;
 use credit_tests::contract::{ALL_SCOPES, other_app_key};
-use credit_tests::server::{HANDING, Server};
+use credit_tests::server::{HANDING, NEAR, Server, near};
+use tempfile::TempDir;
 
 use crate::cage::Cage;
 use crate::http::{Groups, lag, prepare};
@@ -101,7 +102,9 @@ pub(crate) fn measure(
     let each = bench.run("each", &[(a, &shop), (b, &others[0]), (c, &others[1])])?;
     stop(servers)?;
 
-    let servers = [one_of_three(&HANDING)?, one_of_three(&HANDING)?, one_of_three(&HANDING)?];
+    let house = Handing::new()?;
+    let settings = house.settings()?;
+    let servers = [one_of_three(&settings)?, one_of_three(&settings)?, one_of_three(&settings)?];
     let _cages = [cage(&servers[0])?, cage(&servers[1])?, cage(&servers[2])?];
     let [a, b, c] = &servers;
     println!(
@@ -129,6 +132,28 @@ pub(crate) fn measure(
     ratio("answered", |rates| rates.answered);
     ratio("shown", |rates| rates.shown);
     Ok(())
+}
+
+/// Processes on one machine that hand each other commands: they find each other in a directory, or ask by TCP with
+/// `BENCH_PEERS=tcp`.
+pub(crate) struct Handing {
+    directory: Option<TempDir>,
+}
+
+impl Handing {
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        let by_tcp = std::env::var("BENCH_PEERS").as_deref() == Ok("tcp");
+        Ok(Self { directory: if by_tcp { None } else { Some(near()?) } })
+    }
+
+    /// As long as this lives.
+    pub(crate) fn settings(&self) -> anyhow::Result<Vec<(&str, &str)>> {
+        let mut settings = HANDING.to_vec();
+        if let Some(directory) = &self.directory {
+            settings.push((NEAR, directory.path().to_str().context("a path that is no text")?));
+        }
+        Ok(settings)
+    }
 }
 
 pub(crate) fn stop(servers: impl IntoIterator<Item = Server>) -> anyhow::Result<()> {

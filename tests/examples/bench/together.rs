@@ -4,13 +4,15 @@
 //! stay up, the load goes from the one to the three and back every few seconds (one three, three one, one three …), and each
 //! turn of the three is compared with the turn of the one next to it. Both have a book of their own in one database. The
 //! younger one makes a few in a hundred more, whoever writes it, so that after half of the turns they change books.
+//!
+//! The three find each other in a directory, as processes on one machine do; `BENCH_PEERS=tcp` has them ask by TCP.
 
 use anyhow::ensure;
 use credit_infra::testkit::mongod::Mongo;
-use credit_tests::server::{HANDING, Server};
+use credit_tests::server::Server;
 
 use crate::mongo::{ONE, serve, serve_with, setting};
-use crate::three::{Bench, Rates, Tenant, stop};
+use crate::three::{Bench, Handing, Rates, Tenant, stop};
 
 /// How long each side works before it is measured: what a process reads once is read then, and the three have found out
 /// which of them writes.
@@ -52,7 +54,8 @@ pub(crate) fn measure(
     for book in 0..2 {
         let (of_one, of_three) = (&shops[book], &shops[1 - book]);
         let one = serve(mongo, ONE)?;
-        let more = [&[("CREDIT_SERVER__WORKERS", "1")], &HANDING[..]].concat();
+        let house = Handing::new()?;
+        let more = [&[("CREDIT_SERVER__WORKERS", "1")], &house.settings()?[..]].concat();
         let three = (0..3).map(|_| serve_with(mongo, ONE, &more)).collect::<anyhow::Result<Vec<_>>>()?;
         let alone = [(&one, of_one)];
         let together: Vec<(&Server, &Tenant)> = three.iter().map(|server| (server, of_three)).collect();

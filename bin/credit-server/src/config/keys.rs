@@ -176,6 +176,9 @@ pub(crate) const KEYS: &[Key] = keys! {
          ([scaling.md](scaling.md#processes-that-hand-each-other-commands)). Not set: each process writes for itself.";
     "peers.advertise": Kind::Text, None,
         "host and port at which the others find it, if that is not what it listens on.";
+    "peers.directory": Kind::Text, None,
+        "where processes of one user on one machine reach each other without TCP and TLS, which costs less: the same directory for \
+         all of them, that nobody else may enter (`chmod 700`). Whoever is not found there is reached by TCP.";
     "peers.secret": Kind::SecretKey, None,
         "the same for all processes of a deployment and for nobody else: who knows it can post to every book.";
     "backup.directory": Kind::Text, None,

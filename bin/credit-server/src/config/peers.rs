@@ -1,6 +1,7 @@
 //! The other processes of the deployment, for commands that they hand each other.
 
 use std::net::{Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
 use super::fault::Fault;
 use super::key_material::KeyMaterial;
@@ -8,6 +9,7 @@ use super::settings::{JudgedKeys, Values, origin, text};
 
 const LISTEN: &str = "peers.listen";
 const ADVERTISE: &str = "peers.advertise";
+const DIRECTORY: &str = "peers.directory";
 pub(super) const SECRET: &str = "peers.secret";
 
 /// Where a process is reached by the others, and what all of them know.
@@ -15,6 +17,7 @@ pub(super) const SECRET: &str = "peers.secret";
 pub(crate) struct Peers {
     pub(crate) listen: SocketAddr,
     pub(crate) advertise: String,
+    pub(crate) directory: Option<PathBuf>,
     pub(crate) secret: KeyMaterial,
 }
 
@@ -22,10 +25,11 @@ impl Peers {
     /// If it listens for others.
     pub(super) fn of(values: &mut Values) -> Option<Self> {
         let (listen, advertise) = (values.text(LISTEN), values.text(ADVERTISE));
+        let directory = values.text(DIRECTORY).map(PathBuf::from);
         let secret = values.keys(SECRET).pop()?;
         let listen: SocketAddr = listen?.parse().ok()?;
         let advertise = advertise.map_or_else(|| listen.to_string(), |place| in_brackets(&place));
-        Some(Self { listen, advertise, secret })
+        Some(Self { listen, advertise, directory, secret })
     }
 }
 
@@ -46,6 +50,9 @@ pub(super) fn judge(judged: &JudgedKeys, faults: &mut Vec<Fault>) {
     let Some(listen) = listen else {
         if advertise.is_some() {
             complain(ADVERTISE, "says where the others find this process; it takes peers.listen as well");
+        }
+        if text(judged, DIRECTORY).is_some() {
+            complain(DIRECTORY, "is a shorter way to the other processes; it takes peers.listen as well");
         }
         return;
     };
@@ -124,6 +131,7 @@ mod tests {
             (vec![("PEERS__LISTEN", "0.0.0.0:7071"), secret], "say in peers.advertise"),
             (vec![("PEERS__LISTEN", "somewhere"), secret], "is an address with a port"),
             (vec![("PEERS__ADVERTISE", "10.0.0.7:7071")], "it takes peers.listen as well"),
+            (vec![("PEERS__DIRECTORY", "/run/credit")], "peers.directory: is a shorter way"),
             (
                 vec![("PEERS__LISTEN", "10.0.0.7:7071"), ("PEERS__ADVERTISE", "10.0.0.7"), secret],
                 "is a host and a port",

@@ -280,6 +280,7 @@ fn company(peers: &Peers, runtimes: &Runtimes) -> Result<Company, Failure> {
     let settings = PeersSettings {
         listen: peers.listen,
         advertise: peers.advertise.clone(),
+        directory: peers.directory.clone(),
         secret: peers.secret.bytes().to_vec().into(),
         runtime: runtimes.ledger.handle(),
         build: None,

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 
 /// Why a peer did not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,9 +23,9 @@ pub trait Peers: Send + Sync {
     /// Where the others reach this process.
     fn address(&self) -> &str;
 
-    /// Asks the process at an address and brings its answer. Never waits for a connection: as long as there is none, the
-    /// message is not sent, and one is made meanwhile. Dropping the future gives up the answer and not the message.
-    async fn ask(&self, address: &str, message: Bytes) -> Result<Bytes, PeerError>;
+    /// Asks the process at an address. Never waits, not even for a connection: as long as there is none the message is not
+    /// sent, and one is made meanwhile. Otherwise whoever hears is told once, by the answer or by why there is none.
+    fn ask(&self, address: &str, message: &[u8], hear: Hear) -> Result<(), PeerError>;
 
     /// From now on others are answered by this. Before that they cannot ask.
     fn answer_with(&self, answerer: Arc<dyn Answerer>);
@@ -35,24 +34,45 @@ pub trait Peers: Send + Sync {
     async fn close(&self);
 }
 
+/// Whoever hears the answer to a message. It is told where answers are read: it waits for nothing, and does little.
+pub struct Hear(Box<dyn FnOnce(Result<&[u8], PeerError>) + Send>);
+
+impl Hear {
+    /// One that does this with it.
+    pub fn new(hear: impl FnOnce(Result<&[u8], PeerError>) + Send + 'static) -> Self {
+        Self(Box::new(hear))
+    }
+
+    /// Tells it.
+    pub fn tell(self, answer: Result<&[u8], PeerError>) {
+        (self.0)(answer);
+    }
+}
+
+impl std::fmt::Debug for Hear {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hear")
+    }
+}
+
 /// Answers what other processes ask.
 pub trait Answerer: Send + Sync {
     /// Takes one message, and gives the answer now or later; several are answered in any order. Whoever calls this reads the
     /// next message after it: it waits for nothing.
-    fn take(&self, message: Bytes, reply: Reply);
+    fn take(&self, message: &[u8], reply: Reply);
 }
 
 /// The way back to who has asked. If it is dropped unused, the other side is told that no answer will come.
-pub struct Reply(Box<dyn FnOnce(Bytes) + Send + Sync>);
+pub struct Reply(Box<dyn FnOnce(&[&[u8]]) + Send + Sync>);
 
 impl Reply {
     /// One that brings the answer somewhere. It waits for nothing either.
-    pub fn new(bring: impl FnOnce(Bytes) + Send + Sync + 'static) -> Self {
+    pub fn new(bring: impl FnOnce(&[&[u8]]) + Send + Sync + 'static) -> Self {
         Self(Box::new(bring))
     }
 
-    /// Gives the answer.
-    pub fn give(self, answer: Bytes) {
+    /// Gives the answer, which is all of these parts one behind the other.
+    pub fn give(self, answer: &[&[u8]]) {
         (self.0)(answer);
     }
 }

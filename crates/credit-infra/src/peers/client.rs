@@ -7,8 +7,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use credit_core::ports::peers::PeerError;
+use credit_core::ports::peers::{Hear, PeerError};
 use foldhash::HashMap;
 use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
@@ -17,13 +16,13 @@ use tokio::runtime::{self, Handle};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
-use super::connection::{Answered, Connection};
+use super::connection::Connection;
 use super::fault::Fault;
-use super::frames::{LONGEST, write};
+use super::frames::LONGEST;
 use super::hello::{Build, exchange};
-use super::socket::{Socket, socket};
+use super::near::{Near, Side};
+use super::socket::{Line, socket};
 
 /// So many addresses are known to a runtime at a time.
 const ADDRESSES: usize = 64;
@@ -54,12 +53,12 @@ struct Links {
 }
 
 impl Client {
-    pub(super) fn new(tls: TlsConnector, build: Build) -> Self {
-        Self { connector: Connector { tls, build }, known: Mutex::default() }
+    pub(super) fn new(tls: TlsConnector, near: Option<Arc<Near>>, build: Build) -> Self {
+        Self { connector: Connector { tls, near, build }, known: Mutex::default() }
     }
 
     /// Gives the message to the connection there is. If there is none the next is under way from now on.
-    pub(super) fn ask(&self, address: &str, message: Bytes) -> Result<Answered, PeerError> {
+    pub(super) fn ask(&self, address: &str, message: &[u8], hear: Hear) -> Result<(), PeerError> {
         let not_sent = |why: String| Err(PeerError::NotSent(why));
         if message.len() > LONGEST {
             return not_sent(format!("a message has at most {LONGEST} bytes"));
@@ -76,7 +75,7 @@ impl Client {
             }
         };
         match link.connection() {
-            Ok(connection) => connection.ask(message),
+            Ok(connection) => connection.ask(message, hear),
             Err(fault) => {
                 self.connect(&link, &here);
                 not_sent(fault.to_string())
@@ -200,11 +199,12 @@ impl Link {
         forgotten
     }
 
-    fn up(&self, connection: Arc<Connection>) {
+    fn up(&self, connection: Arc<Connection>, is_near: bool) {
         let mut state = self.state.lock();
         state.phase = Phase::Up(connection);
         state.logged = None;
-        tracing::info!(peer = self.address, "a peer can be asked");
+        let by = if is_near { "peers.directory" } else { "TCP" };
+        tracing::info!(peer = self.address, by, "a peer can be asked");
     }
 
     fn down(&self, fault: &Fault, until: Instant) {
@@ -227,7 +227,7 @@ async fn keep(link: Arc<Link>, connector: Connector) {
     let mut attempt = Attempt { link, fault: Fault::Stopping, begun: Instant::now() };
     let stream = timeout(CONNECT_WITHIN, connector.connect(&attempt.link.address)).await;
     attempt.fault = match stream.unwrap_or(Err(Fault::Slow)) {
-        Ok(stream) => talk(&attempt.link, stream).await,
+        Ok(line) => talk(&attempt.link, line).await,
         Err(fault) => {
             attempt.begun = Instant::now();
             fault
@@ -249,22 +249,18 @@ impl Drop for Attempt {
     }
 }
 
-async fn talk(link: &Link, stream: TlsStream<Socket>) -> Fault {
-    let (from, to) = tokio::io::split(stream);
-    let (connection, queue) = Connection::new();
-    let connection = Arc::new(connection);
-    let mut writing = JoinSet::new();
-    writing.spawn(write(queue, to));
-    link.up(connection.clone());
+async fn talk(link: &Link, line: Line) -> Fault {
+    let connection = Arc::new(Connection::new());
+    let mut writing = connection.write(line.to);
+    link.up(connection.clone(), line.is_near);
     let fault = tokio::select! {
-        fault = connection.listen(from) => fault,
+        fault = connection.listen(line.from) => fault,
         written = writing.join_next() => match written {
             Some(Ok(Err(error))) => Fault::of(&error),
             _ => Fault::Closed,
         },
     };
-    // With the queue goes what was not taken out of it, and whoever waits for that is told that it was not sent. Whoever
-    // waits then does not know.
+    // From now on nothing more is taken out of the outbox, so that what is in it was not sent.
     writing.shutdown().await;
     fault
 }
@@ -272,18 +268,27 @@ async fn talk(link: &Link, stream: TlsStream<Socket>) -> Fault {
 #[derive(Clone)]
 struct Connector {
     tls: TlsConnector,
+    near: Option<Arc<Near>>,
     build: Build,
 }
 
 impl Connector {
-    async fn connect(&self, address: &str) -> Result<TlsStream<Socket>, Fault> {
+    async fn connect(&self, address: &str) -> Result<Line, Fault> {
+        let build = self.build.identity().await?;
+        if let Some(near) = &self.near
+            && let Some(mut stream) = near.connect(address).await
+        {
+            near.prove(&mut stream, Side::Asks).await?;
+            exchange(&mut stream, build).await?;
+            return Ok(Line::near(stream));
+        }
         let unreachable = |error: std::io::Error| Fault::Unreachable(error.to_string());
         let stream = socket(TcpStream::connect(address).await.map_err(unreachable)?).map_err(unreachable)?;
         // Whom one speaks to is told by the key. A name is asked for and not used.
         let name = ServerName::try_from("peer").map_err(|_| Fault::Stranger)?;
         let mut stream = self.tls.connect(name, stream).await.map_err(|error| Fault::of(&error))?;
-        exchange(&mut stream, self.build.identity().await?).await?;
-        Ok(stream)
+        exchange(&mut stream, build).await?;
+        Ok(Line::far(stream))
     }
 }
 
@@ -313,7 +318,7 @@ mod tests {
         let news = |fault: Fault| link.state.lock().is_news(&fault);
         assert!(news(Fault::Build) && !news(Fault::Build) && !news(Fault::Stopping));
         assert!(news(Fault::Slow) && news(Fault::Build));
-        link.up(Arc::new(Connection::new().0));
+        link.up(Arc::new(Connection::new()), false);
         assert!(news(Fault::Build));
     }
 }

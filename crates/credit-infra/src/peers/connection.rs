@@ -1,20 +1,17 @@
 //! One connection to a peer: what has been asked on it and waits for its answer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use credit_core::ports::peers::PeerError;
+use credit_core::ports::peers::{Hear, PeerError};
 use foldhash::HashMap;
 use parking_lot::Mutex;
-use tokio::io::AsyncRead;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::fault::Fault;
-use super::frames::{FAILED, Frame, PING, Queued, REFUSED, Reader};
+use super::frames::{FAILED, Outbox, PING, REFUSED, Reader, write};
 
 /// So many messages wait for their answers at once. One that nobody waits for any more counts until its answer comes, since
 /// the peer is still at it.
@@ -30,64 +27,53 @@ const SILENT_LOOKS: u32 = 4;
 /// say nothing for long, and a connection that has died quietly is found before somebody needs it.
 const IDLE_LOOKS: u32 = 20;
 
-/// The answer, or why there will be none.
-pub(super) type Answered = oneshot::Receiver<Result<Bytes, PeerError>>;
-
 pub(super) struct Connection {
-    queue: UnboundedSender<Message>,
-    flight: Arc<Flight>,
+    outbox: Arc<Outbox>,
+    waiting: Mutex<Waiting>,
 }
 
 /// What has been asked.
 #[derive(Default)]
-struct Flight {
-    waiting: Mutex<Waiting>,
-    queued_bytes: AtomicUsize,
-}
-
-#[derive(Default)]
 struct Waiting {
     ended: Option<Fault>,
     last: u64,
-    all: HashMap<u64, oneshot::Sender<Result<Bytes, PeerError>>>,
+    all: HashMap<u64, Hear>,
 }
 
 impl Connection {
-    /// One, and what is to be written on it.
-    pub(super) fn new() -> (Self, UnboundedReceiver<Message>) {
-        let (queue, queued) = unbounded_channel();
-        (Self { queue, flight: Arc::default() }, queued)
+    pub(super) fn new() -> Self {
+        Self { outbox: Arc::default(), waiting: Mutex::default() }
     }
 
     /// Asks, and does not wait for anything.
-    pub(super) fn ask(&self, payload: Bytes) -> Result<Answered, PeerError> {
-        let (tell, answered) = oneshot::channel();
-        let number = {
-            let mut waiting = self.flight.waiting.lock();
-            if let Some(fault) = &waiting.ended {
-                return Err(PeerError::NotSent(fault.to_string()));
-            }
-            if waiting.all.len() >= IN_FLIGHT {
-                return Err(PeerError::NotSent("too many messages wait for its answers".to_owned()));
-            }
-            if self.flight.queued_bytes.load(Ordering::Relaxed) > QUEUED_BYTES {
-                return Err(PeerError::NotSent("too many messages wait to be written".to_owned()));
-            }
-            waiting.last += 1;
-            let number = waiting.last;
-            waiting.all.insert(number, tell);
-            number
-        };
-        self.send(number, payload);
-        Ok(answered)
+    pub(super) fn ask(&self, message: &[u8], hear: Hear) -> Result<(), PeerError> {
+        let not_sent = |why: &str| Err(PeerError::NotSent(why.to_owned()));
+        let mut waiting = self.waiting.lock();
+        if let Some(fault) = &waiting.ended {
+            return not_sent(&fault.to_string());
+        }
+        if waiting.all.len() >= IN_FLIGHT {
+            return not_sent("too many messages wait for its answers");
+        }
+        if self.outbox.len() > QUEUED_BYTES {
+            return not_sent("too many messages wait to be written");
+        }
+        waiting.last += 1;
+        let number = waiting.last;
+        // Known before it can be answered, and put in in the order of numbers: that tells in the end which were taken.
+        waiting.all.insert(number, hear);
+        if !self.outbox.put(number, &[message]) {
+            waiting.all.remove(&number);
+            return not_sent(&Fault::Closed.to_string());
+        }
+        Ok(())
     }
 
-    fn send(&self, number: u64, payload: Bytes) {
-        let length = payload.len();
-        self.flight.queued_bytes.fetch_add(length, Ordering::Relaxed);
-        let message = Message { number, payload, length, taken: false, flight: self.flight.clone() };
-        // A queue that has ended gives it back, and that it is dropped then tells whoever waits.
-        let _ended = self.queue.send(message);
+    /// Writes what is asked, until `to` is gone.
+    pub(super) fn write(&self, to: impl AsyncWrite + Send + Unpin + 'static) -> JoinSet<std::io::Result<()>> {
+        let (outbox, mut writing) = (self.outbox.clone(), JoinSet::new());
+        writing.spawn(async move { write(&outbox, to, |_| ()).await });
+        writing
     }
 
     /// Brings answers to those who wait, and looks whether the peer lives, until it does not or says what makes no sense.
@@ -104,16 +90,17 @@ impl Connection {
                     Ok(false) => return Fault::Closed,
                     Err(error) => return Fault::of(&error),
                 },
-                _ = looks.tick() => match life.look(self.flight.is_waiting()) {
+                _ = looks.tick() => match life.look(!self.waiting.lock().all.is_empty()) {
                     Look::Well => {}
-                    Look::Ask => self.send(PING, Bytes::new()),
+                    // One that is not written is not answered either, and that is death.
+                    Look::Ask => _ = self.outbox.put(PING, &[]),
                     Look::Dead => return Fault::Silent,
                 },
             }
             loop {
                 match reader.next() {
-                    Ok(Some(frame)) => {
-                        if !self.flight.answered(frame) {
+                    Ok(Some((number, payload))) => {
+                        if !self.answered(number, payload) {
                             return Fault::Stranger;
                         }
                     }
@@ -124,72 +111,37 @@ impl Connection {
         }
     }
 
-    /// Nothing more is asked, and whoever waits waits in vain.
-    pub(super) fn end(&self, fault: &Fault) {
-        let all = {
-            let mut waiting = self.flight.waiting.lock();
-            waiting.ended = Some(fault.clone());
-            std::mem::take(&mut waiting.all)
-        };
-        for tell in all.into_values() {
-            // Whoever has given up waiting does not hear it.
-            let _heard = tell.send(Err(PeerError::NoAnswer(fault.to_string())));
-        }
-    }
-}
-
-impl Flight {
-    fn is_waiting(&self) -> bool {
-        !self.waiting.lock().all.is_empty()
-    }
-
     /// `false`: nobody has asked that.
-    fn answered(&self, frame: Frame) -> bool {
-        let Frame { number, payload } = frame;
+    fn answered(&self, number: u64, payload: &[u8]) -> bool {
         if number == PING {
             return true;
         }
-        let answer = if number & FAILED != 0 {
+        let hear = self.waiting.lock().all.remove(&(number & !(FAILED | REFUSED)));
+        let Some(hear) = hear else { return false };
+        hear.tell(if number & FAILED != 0 {
             Err(PeerError::NoAnswer("it failed on this message".to_owned()))
         } else if number & REFUSED != 0 {
             Err(PeerError::NotSent("it takes no more messages".to_owned()))
         } else {
             Ok(payload)
+        });
+        true
+    }
+
+    /// Nothing more is asked, and whoever waits waits in vain: for what was not taken out of the outbox, because it was not
+    /// sent.
+    pub(super) fn end(&self, fault: &Fault) {
+        let (all, taken) = {
+            let mut waiting = self.waiting.lock();
+            waiting.ended = Some(fault.clone());
+            (std::mem::take(&mut waiting.all), self.outbox.abandon().taken)
         };
-        self.tell(number & !(FAILED | REFUSED), answer)
-    }
-
-    fn tell(&self, number: u64, answer: Result<Bytes, PeerError>) -> bool {
-        let tell = self.waiting.lock().all.remove(&number);
-        let known = tell.is_some();
-        if let Some(tell) = tell {
-            let _heard = tell.send(answer);
-        }
-        known
-    }
-}
-
-/// A message in the queue. Dropped before it is taken, it has not been sent.
-pub(super) struct Message {
-    number: u64,
-    payload: Bytes,
-    length: usize,
-    taken: bool,
-    flight: Arc<Flight>,
-}
-
-impl Queued for Message {
-    fn take(&mut self) -> Frame {
-        self.taken = true;
-        Frame { number: self.number, payload: std::mem::take(&mut self.payload) }
-    }
-}
-
-impl Drop for Message {
-    fn drop(&mut self) {
-        self.flight.queued_bytes.fetch_sub(self.length, Ordering::Relaxed);
-        if !self.taken {
-            self.flight.tell(self.number, Err(PeerError::NotSent(Fault::Closed.to_string())));
+        for (number, hear) in all {
+            hear.tell(Err(if number > taken {
+                PeerError::NotSent(Fault::Closed.to_string())
+            } else {
+                PeerError::NoAnswer(fault.to_string())
+            }));
         }
     }
 }
@@ -239,6 +191,8 @@ impl Life {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot;
+
     use super::*;
 
     fn looks(life: &mut Life, waiting: bool, count: u32) -> Vec<Look> {
@@ -275,32 +229,52 @@ mod tests {
         assert!(!last.contains(&Look::Dead), "{last:?}");
     }
 
+    type Heard = oneshot::Receiver<Result<Vec<u8>, PeerError>>;
+
+    fn hear() -> (Hear, Heard) {
+        let (tell, heard) = oneshot::channel();
+        let hear = Hear::new(move |answer| tell.send(answer.map(<[u8]>::to_vec)).expect("somebody waits"));
+        (hear, heard)
+    }
+
+    fn asked(connection: &Connection, message: &[u8]) -> Heard {
+        let (hear, heard) = hear();
+        connection.ask(message, hear).expect("room");
+        heard
+    }
+
     #[tokio::test]
-    async fn what_is_still_in_the_queue_when_it_ends_was_not_sent() {
-        let (connection, mut queued) = Connection::new();
-        let first = connection.ask(Bytes::from_static(b"first")).expect("room");
-        let second = connection.ask(Bytes::from_static(b"second")).expect("room");
-        let mut taken = queued.recv().await.expect("the first");
-        assert_eq!(taken.take().payload, "first");
-        drop((taken, queued));
+    async fn what_was_not_taken_when_it_ends_was_not_sent() {
+        let connection = Connection::new();
+        let (here, there) = tokio::io::duplex(1000);
+        let mut writing = connection.write(here);
+        let first = asked(&connection, b"first");
+        let mut reader = Reader::new(there);
+        assert!(reader.more().await.expect("the first"));
+        assert_eq!(reader.next().expect("a frame"), Some((1, &b"first"[..])));
+        writing.shutdown().await;
+        let second = asked(&connection, b"second");
         connection.end(&Fault::Silent);
         assert_eq!(first.await.expect("told"), Err(PeerError::NoAnswer("it is silent".to_owned())));
         assert_eq!(
             second.await.expect("told"),
             Err(PeerError::NotSent("it closed the connection".to_owned()))
         );
-        assert!(matches!(connection.ask(Bytes::new()), Err(PeerError::NotSent(_))));
+        let late = connection.ask(b"late", hear().0);
+        assert_eq!(late, Err(PeerError::NotSent("it is silent".to_owned())));
     }
 
     #[tokio::test]
     async fn more_bytes_than_may_wait_are_not_sent() {
-        let (connection, mut queued) = Connection::new();
-        let large = Bytes::from(vec![0; QUEUED_BYTES / 4]);
-        let waiting: Vec<Answered> = (0..5).map(|_| connection.ask(large.clone()).expect("room")).collect();
-        let refused = connection.ask(Bytes::from_static(b"small")).expect_err("no room");
-        assert_eq!(refused, PeerError::NotSent("too many messages wait to be written".to_owned()));
-        drop(queued.recv().await);
-        connection.ask(Bytes::from_static(b"small")).expect("room again");
-        drop((waiting, queued));
+        let connection = Connection::new();
+        let large = vec![0; QUEUED_BYTES / 4];
+        let _waiting: Vec<Heard> = (0..4).map(|_| asked(&connection, &large)).collect();
+        let refused = connection.ask(b"small", hear().0);
+        assert_eq!(refused, Err(PeerError::NotSent("too many messages wait to be written".to_owned())));
+        let (here, there) = tokio::io::duplex(1000);
+        let _writing = connection.write(here);
+        let mut reader = Reader::new(there);
+        assert!(reader.more().await.expect("the first of them"));
+        let _small = asked(&connection, b"small");
     }
 }

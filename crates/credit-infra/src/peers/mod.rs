@@ -1,4 +1,5 @@
-//! The other processes of a deployment, by TCP and TLS 1.3.
+//! The other processes of a deployment, by TCP and TLS 1.3; those on the same machine by a socket in a directory, if they
+//! share one.
 //!
 //! One secret makes one key, and both ends of every connection have to show that they have it: whoever does not know the
 //! secret neither asks nor answers. Both then say which program they run, and go on only if it is the same. After that there
@@ -13,16 +14,17 @@ mod fault;
 mod frames;
 mod hello;
 mod identity;
+mod near;
 mod server;
 mod socket;
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use credit_core::ports::peers::{Answerer, PeerError, Peers};
+use credit_core::ports::peers::{Answerer, Hear, PeerError, Peers};
 use secrecy::{ExposeSecret, SecretSlice};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
@@ -32,7 +34,8 @@ use tokio::time::timeout;
 use client::Client;
 use hello::Build;
 use identity::Identity;
-use server::Server;
+use near::Near;
+use server::{Doors, Server};
 
 /// Whoever connects sees what the secret makes and can try secrets on it at home. Too short ones are found that way.
 const SHORTEST_SECRET: usize = 16;
@@ -46,6 +49,9 @@ pub struct PeersSettings {
     pub listen: SocketAddr,
     /// Where others find that, as `host:port`. Port 0 stands for the one that is listened on.
     pub advertise: String,
+    /// Where processes of the same user on the same machine reach each other without TCP and TLS: a directory that nobody else
+    /// may enter.
+    pub directory: Option<PathBuf>,
     /// What all processes of the deployment know and nobody else does; random, and at least 16 bytes.
     pub secret: SecretSlice<u8>,
     /// Where others are answered. What is asked is asked from wherever somebody asks.
@@ -65,6 +71,14 @@ pub enum PeersFault {
         /// Why not.
         error: std::io::Error,
     },
+    /// Others may put something there, or nothing can be put there.
+    #[error("peers cannot be listened for in {}: {why}", directory.display())]
+    Directory {
+        /// Where it was tried.
+        directory: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// It is no `host:port`.
     #[error("\"{0}\" does not tell peers where this process is: it has to be host:port")]
     Advertise(String),
@@ -76,7 +90,7 @@ pub enum PeersFault {
     Key(String),
 }
 
-/// The other processes by TCP. Everything that it does in the background ends when it is dropped.
+/// The other processes. Everything that it does in the background ends when it is dropped.
 pub struct TcpPeers {
     address: String,
     local: SocketAddr,
@@ -90,7 +104,7 @@ pub struct TcpPeers {
 impl TcpPeers {
     /// Listens from now on, and lets others in as soon as it knows who answers them.
     pub fn start(settings: PeersSettings) -> Result<Arc<Self>, PeersFault> {
-        let PeersSettings { listen, advertise, secret, runtime, build } = settings;
+        let PeersSettings { listen, advertise, directory, secret, runtime, build } = settings;
         let (host, port) =
             host_and_port(&advertise).ok_or_else(|| PeersFault::Advertise(advertise.clone()))?;
         if secret.expose_secret().len() < SHORTEST_SECRET {
@@ -98,11 +112,16 @@ impl TcpPeers {
         }
         let identity =
             Identity::try_new(secret.expose_secret()).map_err(|error| PeersFault::Key(error.to_string()))?;
-        let (listener, local) = {
-            let _inside = runtime.enter();
-            bound(listen).map_err(|error| PeersFault::Listen { listen, error })?
-        };
+        let _inside = runtime.enter();
+        let (far, local) = bound(listen).map_err(|error| PeersFault::Listen { listen, error })?;
         let address = format!("{host}:{}", if port == 0 { local.port() } else { port });
+        let (near, near_door) = match directory {
+            Some(directory) => Near::listen(&directory, &address, secret.expose_secret())
+                .map(|(near, door)| (Some(Arc::new(near)), Some(door)))
+                .map_err(|why| PeersFault::Directory { directory, why })?,
+            None => (None, None),
+        };
+        let doors = Doors { far, near: near_door };
         let build = build.map_or(Build::Running, Build::Given);
         // Known before the first connection needs it.
         runtime.spawn(async move {
@@ -110,10 +129,10 @@ impl TcpPeers {
                 tracing::warn!(%fault, "no peer can be asked or answered");
             }
         });
-        let server = Arc::new(Server::new(identity.server.into(), build));
-        let client = Client::new(identity.client.into(), build);
+        let server = Arc::new(Server::new(identity.server.into(), near.clone(), build));
+        let client = Client::new(identity.client.into(), near, build);
         let (stop, stopped) = watch::channel(false);
-        let accepting = runtime.spawn(server.clone().run(listener, stopped));
+        let accepting = runtime.spawn(server.clone().run(doors, stopped));
         let end = accepting.abort_handle();
         let accepting = Mutex::new(Some(accepting));
         Ok(Arc::new(Self { address, local, server, client, stop, accepting, end }))
@@ -131,9 +150,8 @@ impl Peers for TcpPeers {
         &self.address
     }
 
-    async fn ask(&self, address: &str, message: Bytes) -> Result<Bytes, PeerError> {
-        let answered = self.client.ask(address, message)?.await;
-        answered.unwrap_or_else(|_| Err(PeerError::NoAnswer("nobody waits for it any more".to_owned())))
+    fn ask(&self, address: &str, message: &[u8], hear: Hear) -> Result<(), PeerError> {
+        self.client.ask(address, message, hear)
     }
 
     fn answer_with(&self, answerer: Arc<dyn Answerer>) {

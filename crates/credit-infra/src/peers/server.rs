@@ -5,22 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use credit_core::ports::peers::{Answerer, Reply};
 use parking_lot::{Mutex, RwLock};
-use tokio::io::ReadHalf;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use super::fault::Fault;
-use super::frames::{FAILED, Frame, PING, Queued, REFUSED, Reader, write};
+use super::frames::{FAILED, LONGEST, Outbox, PING, REFUSED, Reader, write};
 use super::hello::{Build, exchange};
-use super::socket::{Socket, socket};
+use super::near::{Near, Side};
+use super::socket::{Incoming, Line, socket};
 
 /// So many connections at a time: one for each thread of each other process, and a deployment has far fewer.
 const CONNECTIONS: usize = 256;
@@ -29,8 +26,9 @@ const CONNECTIONS: usize = 256;
 const ENTERING: usize = 32;
 /// How long one may take to show it.
 const ENTER_WITHIN: Duration = Duration::from_secs(5);
-/// So many messages of one connection are worked on at once; beyond that nothing is read.
-const IN_WORK: u16 = 8_192;
+/// So many messages of one connection are worked on at once; beyond that nothing is read. Some more than a peer asks at a
+/// time, so that whoever asks whether we live is answered also then.
+const IN_WORK: u16 = 8_192 + 64;
 /// A client says something more often, also if it has nothing to ask.
 const SILENT_FOR: Duration = Duration::from_secs(60);
 /// How long the other side may take to hang up after us.
@@ -40,10 +38,36 @@ const BETWEEN: Duration = Duration::from_millis(5);
 /// How long to wait when the operating system gives out no connections.
 const PAUSE: Duration = Duration::from_millis(100);
 
-type Incoming = Reader<ReadHalf<TlsStream<Socket>>>;
+/// Where others come in.
+pub(super) struct Doors {
+    pub(super) far: TcpListener,
+    pub(super) near: Option<UnixListener>,
+}
+
+impl Doors {
+    async fn accept(&self) -> std::io::Result<Arrival> {
+        let near = async {
+            match &self.near {
+                Some(near) => near.accept().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            near = near => near.map(|(stream, _)| Arrival::Near(stream)),
+            far = self.far.accept() => far.map(|(stream, _)| Arrival::Far(stream)),
+        }
+    }
+}
+
+/// Somebody at the door, who has shown nothing yet.
+enum Arrival {
+    Far(TcpStream),
+    Near(UnixStream),
+}
 
 pub(super) struct Server {
     tls: TlsAcceptor,
+    near: Option<Arc<Near>>,
     build: Build,
     answerer: RwLock<Option<Arc<dyn Answerer>>>,
     connections: Arc<Semaphore>,
@@ -53,9 +77,10 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(tls: TlsAcceptor, build: Build) -> Self {
+    pub(super) fn new(tls: TlsAcceptor, near: Option<Arc<Near>>, build: Build) -> Self {
         Self {
             tls,
+            near,
             build,
             answerer: RwLock::default(),
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
@@ -70,7 +95,7 @@ impl Server {
 
     /// Accepts until it is told to stop, and then waits until all who are in have been answered. All that it has begun ends
     /// with it if it is aborted.
-    pub(super) async fn run(self: Arc<Self>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+    pub(super) async fn run(self: Arc<Self>, doors: Doors, mut stop: watch::Receiver<bool>) {
         let mut visits = JoinSet::new();
         let mut failing = false;
         for number in 0_u64.. {
@@ -79,14 +104,14 @@ impl Server {
                     biased;
                     () = told(&mut stop) => break None,
                     Some(_ended) = visits.join_next() => {}
-                    accepted = listener.accept() => break Some(accepted),
+                    accepted = doors.accept() => break Some(accepted),
                 }
             };
             match accepted {
                 None => break,
-                Some(Ok((stream, _))) => {
+                Some(Ok(arrival)) => {
                     failing = false;
-                    self.let_in(number, stream, &mut visits, &stop);
+                    self.let_in(number, arrival, &mut visits, &stop);
                     sleep(BETWEEN).await;
                 }
                 Some(Err(error)) => {
@@ -98,14 +123,14 @@ impl Server {
                 }
             }
         }
-        drop(listener);
+        drop(doors);
         while visits.join_next().await.is_some() {}
     }
 
     fn let_in(
         self: &Arc<Self>,
         number: u64,
-        stream: TcpStream,
+        arrival: Arrival,
         visits: &mut JoinSet<()>,
         stop: &watch::Receiver<bool>,
     ) {
@@ -121,22 +146,22 @@ impl Server {
         }
         // Locked until it is in the list, so that it is not taken out of it before.
         let entry = Entry { server: self.clone(), number };
-        let visit = visits.spawn(self.clone().visit(stream, entry, stop.clone()));
+        let visit = visits.spawn(self.clone().visit(arrival, entry, stop.clone()));
         entering.push_back((number, visit));
     }
 
-    async fn visit(self: Arc<Self>, stream: TcpStream, entry: Entry, mut stop: watch::Receiver<bool>) {
+    async fn visit(self: Arc<Self>, arrival: Arrival, entry: Entry, mut stop: watch::Receiver<bool>) {
         let entered = tokio::select! {
             biased;
             () = told(&mut stop) => return,
-            entered = timeout(ENTER_WITHIN, self.enter(stream)) => entered.unwrap_or(Err(Fault::Slow)),
+            entered = timeout(ENTER_WITHIN, self.enter(arrival)) => entered.unwrap_or(Err(Fault::Slow)),
         };
         drop(entry);
         match entered {
-            Ok(stream) => {
+            Ok(line) => {
                 if let Ok(place) = self.connections.clone().try_acquire_owned() {
                     self.full.store(false, Ordering::Relaxed);
-                    Visit::new(self).receive(stream, stop, place).await;
+                    Visit::new(self).receive(line, stop, place).await;
                 } else if !self.full.swap(true, Ordering::Relaxed) {
                     tracing::warn!(CONNECTIONS, "peers are sent away: there are too many");
                 }
@@ -145,11 +170,22 @@ impl Server {
         }
     }
 
-    async fn enter(&self, stream: TcpStream) -> Result<TlsStream<Socket>, Fault> {
-        let stream = socket(stream).map_err(|error| Fault::of(&error))?;
-        let mut stream = self.tls.accept(stream).await.map_err(|error| Fault::of(&error))?;
-        exchange(&mut stream, self.build.identity().await?).await?;
-        Ok(stream)
+    async fn enter(&self, arrival: Arrival) -> Result<Line, Fault> {
+        let build = self.build.identity().await?;
+        match (arrival, &self.near) {
+            (Arrival::Near(mut stream), Some(near)) if near.is_ours(&stream) => {
+                near.prove(&mut stream, Side::Answers).await?;
+                exchange(&mut stream, build).await?;
+                Ok(Line::near(stream))
+            }
+            (Arrival::Near(_), _) => Err(Fault::Stranger),
+            (Arrival::Far(stream), _) => {
+                let stream = socket(stream).map_err(|error| Fault::of(&error))?;
+                let mut stream = self.tls.accept(stream).await.map_err(|error| Fault::of(&error))?;
+                exchange(&mut stream, build).await?;
+                Ok(Line::far(stream))
+            }
+        }
     }
 }
 
@@ -173,9 +209,37 @@ async fn told(stop: &mut watch::Receiver<bool>) {
 /// One peer that is in.
 struct Visit {
     server: Arc<Server>,
-    /// Each message holds one until its answer is written, or dropped.
-    places: Arc<Semaphore>,
-    pinged: Arc<AtomicBool>,
+    desk: Arc<Desk>,
+}
+
+/// What answers go through, and how many messages are in work: each has a place until its answer is written, or cannot be.
+struct Desk {
+    outbox: Outbox,
+    places: Semaphore,
+}
+
+impl Desk {
+    /// `number` has a place.
+    fn answer(&self, number: u64, parts: &[&[u8]]) {
+        if !self.outbox.put(number, parts) {
+            self.places.add_permits(1);
+        }
+    }
+
+    /// Waits until all that has come is answered.
+    async fn all_answered(&self) {
+        // Never closed.
+        let _all = self.places.acquire_many(IN_WORK.into()).await;
+    }
+}
+
+/// However writing ends: what is not written then never will be.
+struct Closes(Arc<Desk>);
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        self.0.places.add_permits(self.0.outbox.abandon().unwritten);
+    }
 }
 
 /// How it ended.
@@ -189,56 +253,43 @@ enum End {
 
 impl Visit {
     fn new(server: Arc<Server>) -> Self {
-        let places = Arc::new(Semaphore::new(IN_WORK.into()));
-        Self { server, places, pinged: Arc::default() }
+        let desk = Desk { outbox: Outbox::default(), places: Semaphore::new(IN_WORK.into()) };
+        Self { server, desk: Arc::new(desk) }
     }
 
-    async fn receive(
-        self,
-        stream: TlsStream<Socket>,
-        mut stop: watch::Receiver<bool>,
-        place: OwnedSemaphorePermit,
-    ) {
-        let (from, to) = tokio::io::split(stream);
+    async fn receive(self, line: Line, mut stop: watch::Receiver<bool>, place: OwnedSemaphorePermit) {
+        let Line { from, to, .. } = line;
         let mut reader = Reader::new(from);
-        let (answers, queue) = unbounded_channel();
         // Ends with this, whatever ends this.
         let mut writing = JoinSet::new();
-        writing.spawn(write(queue, to));
+        let closes = Closes(self.desk.clone());
+        writing.spawn(async move {
+            let desk = &closes.0;
+            write(&desk.outbox, to, |frames| desk.places.add_permits(frames)).await
+        });
         let end = tokio::select! {
-            end = self.read(&mut reader, &answers, &mut stop) => end,
+            end = self.read(&mut reader, &mut stop) => end,
             // It takes no more answers.
             _ = writing.join_next() => End::Gone,
         };
-        drop(answers);
         if end == End::Answered {
-            // The queue ends here, since nobody is left to answer. To close with something unread would take from the other
-            // side what it has not read either.
+            self.desk.outbox.close();
             let _written = writing.join_next().await;
+            // To close with something unread would take from the other side what it has not read either.
             let hung_up = async { while let Ok(true) = reader.discard().await {} };
             let _hung_up = timeout(LINGER, hung_up).await;
         }
         drop((writing, reader, place));
         // What has come is done to its end, although nobody hears of it any more.
-        self.all_answered().await;
+        self.desk.all_answered().await;
     }
 
-    async fn all_answered(&self) {
-        // Never closed.
-        let _all = self.places.acquire_many(IN_WORK.into()).await;
-    }
-
-    async fn read(
-        &self,
-        reader: &mut Incoming,
-        answers: &UnboundedSender<Answer>,
-        stop: &mut watch::Receiver<bool>,
-    ) -> End {
+    async fn read(&self, reader: &mut Reader<Incoming>, stop: &mut watch::Receiver<bool>) -> End {
         let mut stopping = false;
         loop {
             loop {
                 match reader.next() {
-                    Ok(Some(message)) => self.take(message, answers, stopping).await,
+                    Ok(Some((number, message))) => self.take(number, message, stopping).await,
                     Ok(None) => break,
                     Err(error) => {
                         tracing::warn!(%error, "a peer is sent away");
@@ -249,7 +300,7 @@ impl Visit {
             tokio::select! {
                 biased;
                 () = told(stop), if !stopping => stopping = true,
-                () = self.all_answered(), if stopping => return End::Answered,
+                () = self.desk.all_answered(), if stopping => return End::Answered,
                 more = timeout(SILENT_FOR, reader.more()) => if !matches!(more, Ok(Ok(true))) {
                     return End::Gone;
                 }
@@ -259,80 +310,42 @@ impl Visit {
 
     /// While we are stopping the other side still hears that we live and that we take nothing more; so it can wait for the
     /// answers that are to come, and needs to wait for nothing else.
-    async fn take(&self, message: Frame, answers: &UnboundedSender<Answer>, stopping: bool) {
-        let Frame { number, payload } = message;
-        // That the queue is gone is told where it was.
+    async fn take(&self, number: u64, message: &[u8], stopping: bool) {
+        // Never closed. Also for "I live", so that there is an end to what is answered to those.
+        if let Ok(place) = self.desk.places.acquire().await {
+            place.forget();
+        }
         if number == PING {
-            // However many there are, one answer at a time is enough.
-            if !self.pinged.swap(true, Ordering::AcqRel) {
-                let _gone = answers.send(Answer::life(self.pinged.clone()));
-            }
-            return;
+            return self.desk.answer(PING, &[]);
         }
         let answerer = self.server.answerer.read().clone().filter(|_| !stopping);
-        let Some(answerer) = answerer else {
-            let _gone = answers.send(Answer::nothing(number | REFUSED));
-            return;
-        };
-        let place = self.places.clone().acquire_owned().await.ok();
-        let back = Back { number, place, answers: answers.clone() };
-        answerer.take(payload, Reply::new(|answer| back.bring(answer)));
+        let Some(answerer) = answerer else { return self.desk.answer(number | REFUSED, &[]) };
+        let back = Back { number, desk: Some(self.desk.clone()) };
+        answerer.take(message, Reply::new(|answer| back.bring(answer)));
     }
 }
 
 /// The answer that is to come to one message. If it does not come, because whoever makes it panics, that is said.
 struct Back {
     number: u64,
-    place: Option<OwnedSemaphorePermit>,
-    answers: UnboundedSender<Answer>,
+    desk: Option<Arc<Desk>>,
 }
 
 impl Back {
-    fn bring(mut self, payload: Bytes) {
-        // Said to have failed otherwise.
-        if payload.len() <= super::frames::LONGEST {
-            let place = self.place.take();
-            let _gone =
-                self.answers.send(Answer { number: self.number, payload, _place: place, pinged: None });
-        } else {
-            tracing::warn!(bytes = payload.len(), "an answer to a peer is too long");
+    fn bring(mut self, answer: &[&[u8]]) {
+        let length = answer.iter().map(|part| part.len()).sum::<usize>();
+        if length > LONGEST {
+            tracing::warn!(bytes = length, "an answer to a peer is too long");
+        } else if let Some(desk) = self.desk.take() {
+            desk.answer(self.number, answer);
         }
     }
 }
 
 impl Drop for Back {
     fn drop(&mut self) {
-        if let Some(place) = self.place.take() {
-            let number = self.number | FAILED;
-            let answer = Answer { number, payload: Bytes::new(), _place: Some(place), pinged: None };
-            let _gone = self.answers.send(answer);
+        if let Some(desk) = self.desk.take() {
+            desk.answer(self.number | FAILED, &[]);
         }
-    }
-}
-
-/// Holds its place among the messages in work until it is written.
-struct Answer {
-    number: u64,
-    payload: Bytes,
-    _place: Option<OwnedSemaphorePermit>,
-    pinged: Option<Arc<AtomicBool>>,
-}
-
-impl Answer {
-    fn nothing(number: u64) -> Self {
-        Self { number, payload: Bytes::new(), _place: None, pinged: None }
-    }
-
-    fn life(pinged: Arc<AtomicBool>) -> Self {
-        Self { pinged: Some(pinged), ..Self::nothing(PING) }
-    }
-}
-
-impl Queued for Answer {
-    fn take(&mut self) -> Frame {
-        if let Some(pinged) = &self.pinged {
-            pinged.store(false, Ordering::Release);
-        }
-        Frame { number: self.number, payload: std::mem::take(&mut self.payload) }
     }
 }

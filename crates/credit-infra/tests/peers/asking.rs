@@ -11,7 +11,7 @@ use credit_infra::peers::{PeersSettings, TcpPeers};
 use tokio::time::sleep;
 
 use crate::{
-    Answers, Echo, SECRET, answered, answering, asker, asking, each, not_sent_since, settings, until,
+    Answers, Echo, SECRET, answered, answering, ask, asker, asking, each, not_sent_since, settings, until,
 };
 
 const LONGEST: usize = 16 * 1024 * 1024;
@@ -20,7 +20,7 @@ const LONGEST: usize = 16 * 1024 * 1024;
 async fn the_first_message_is_not_sent_and_soon_they_are_answered_in_both_directions() {
     let (one, other) = (answering(Echo::new()), answering(Echo::new()));
     assert_eq!(one.address(), one.local_addr().to_string());
-    let first = one.ask(other.address(), Bytes::from_static(b"now")).await;
+    let first = ask(&one, other.address(), b"now").await;
     assert_eq!(first, Err(PeerError::NotSent("there is no connection to it yet".to_owned())));
     assert_eq!(answered(&one, other.address(), "soon").await, "soon");
     assert_eq!(answered(&other, one.address(), "back").await, "back");
@@ -65,7 +65,7 @@ async fn thousands_at_once_each_get_their_own_answer_in_any_order() {
     let asked: Vec<_> = (0..COUNT)
         .map(|number| {
             let (one, address, message) = (one.clone(), other.address().to_owned(), message(number));
-            tokio::spawn(async move { one.ask(&address, message).await })
+            tokio::spawn(async move { ask(&one, &address, &message).await })
         })
         .collect();
     for (number, asked) in asked.into_iter().enumerate() {
@@ -83,9 +83,9 @@ async fn a_message_is_as_long_as_it_may_be_and_not_longer() {
     answered(&one, other.address(), "ready").await;
     let longest =
         Bytes::from((0..LONGEST).map(|at| u8::try_from(at % 253).expect("small")).collect::<Vec<_>>());
-    let answer = one.ask(other.address(), longest.clone()).await.expect("an answer");
+    let answer = ask(&one, other.address(), &longest).await.expect("an answer");
     assert!(answer == longest, "it came back otherwise");
-    let refused = one.ask(other.address(), vec![0; LONGEST + 1].into()).await;
+    let refused = ask(&one, other.address(), &vec![0; LONGEST + 1]).await;
     assert_eq!(refused, Err(PeerError::NotSent("a message has at most 16777216 bytes".to_owned())));
     assert_eq!(answered(&one, other.address(), "still").await, "still");
 }
@@ -115,7 +115,7 @@ async fn one_that_fails_gets_no_answer_and_the_others_theirs() {
     let waiting = asking(&one, other.address(), "wait");
     held.asked_for(1).await;
     for fatal in ["panic", "too long"] {
-        let failed = one.ask(other.address(), Bytes::from_static(fatal.as_bytes())).await;
+        let failed = ask(&one, other.address(), fatal.as_bytes()).await;
         assert_eq!(failed, Err(PeerError::NoAnswer("it failed on this message".to_owned())));
     }
     // On the same connection, since what was asked on it before is still answered.
@@ -131,8 +131,11 @@ async fn no_more_wait_for_an_answer_than_may() {
     answered(&one, other.address(), "ready").await;
     let waiting: Vec<_> = (0..IN_FLIGHT).map(|_| asking(&one, other.address(), "wait")).collect();
     held.asked_for(1 + IN_FLIGHT).await;
-    let more = one.ask(other.address(), Bytes::from_static(b"more")).await;
+    let more = ask(&one, other.address(), b"more").await;
     assert_eq!(more, Err(PeerError::NotSent("too many messages wait for its answers".to_owned())));
+    // Nor is it taken for dead, having so much to do: longer than a silent one is waited for.
+    sleep(Duration::from_secs(3)).await;
+    assert!(!waiting.iter().any(|waiting| waiting.is_finished()), "it was given up");
     held.may.add_permits(IN_FLIGHT + 1);
     for waiting in waiting {
         assert_eq!(waiting.await.expect("it ends"), Ok(Bytes::from_static(b"wait")));

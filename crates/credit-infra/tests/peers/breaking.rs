@@ -11,7 +11,9 @@ use credit_infra::peers::{PeersSettings, TcpPeers};
 use credit_infra::testkit::proxy::{Mode, Proxy};
 use tokio::time::{sleep, timeout};
 
-use crate::{Echo, PATIENCE, SECRET, answered, answering, asker, asking, each, not_sent_since, settings};
+use crate::{
+    Echo, PATIENCE, SECRET, answered, answering, ask, asker, asking, each, not_sent_since, settings,
+};
 
 #[tokio::test]
 async fn what_is_in_flight_when_a_peer_dies_has_no_answer_and_the_next_one_there_is_asked() {
@@ -78,7 +80,7 @@ async fn garbage_in_the_middle_ends_the_connection_and_not_more() {
     let address = proxy.address().to_string();
     answered(&one, &address, "ready").await;
     proxy.set(Mode::Garbage);
-    let garbled = one.ask(&address, Bytes::from_static(b"garbled")).await;
+    let garbled = ask(&one, &address, b"garbled").await;
     assert_eq!(garbled, Err(PeerError::NoAnswer("it does not speak as peers do".to_owned())));
     proxy.set(Mode::Pass);
     assert_eq!(answered(&one, &address, "again").await, "again");
@@ -99,7 +101,7 @@ async fn who_is_not_there_is_not_tried_at_every_message() {
     });
     let (one, begun) = (asker(), Instant::now());
     while begun.elapsed() < Duration::from_millis(2500) {
-        let refused = one.ask(&address, Bytes::from_static(b"never")).await;
+        let refused = ask(&one, &address, b"never").await;
         assert!(matches!(refused, Err(PeerError::NotSent(_))), "{refused:?}");
         sleep(Duration::from_millis(1)).await;
     }
@@ -116,7 +118,7 @@ async fn no_message_waits_for_a_connection() {
     let address = listener.local_addr().expect("it is bound").to_string();
     let one = asker();
     for _ in 0..100 {
-        let asked = one.ask(&address, Bytes::from_static(b"never"));
+        let asked = ask(&one, &address, b"never");
         let refused = timeout(Duration::from_millis(500), asked).await.expect("it does not wait");
         assert_eq!(refused, Err(PeerError::NotSent("there is no connection to it yet".to_owned())));
     }
@@ -127,9 +129,9 @@ async fn no_message_waits_for_a_connection() {
 async fn there_are_only_so_many_addresses() {
     let one = asker();
     for port in 1..=64 {
-        let asked = one.ask(&format!("127.0.0.1:{port}"), Bytes::new()).await;
+        let asked = ask(&one, &format!("127.0.0.1:{port}"), b"").await;
         assert_eq!(asked, Err(PeerError::NotSent("there is no connection to it yet".to_owned())));
     }
-    let more = one.ask("127.0.0.1:65", Bytes::new()).await;
+    let more = ask(&one, "127.0.0.1:65", b"").await;
     assert_eq!(more, Err(PeerError::NotSent("64 others are asked already".to_owned())));
 }

@@ -11,13 +11,13 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::{Answers, Echo, PATIENCE, answered, answering, asker, asking, each, not_sent_since, until};
+use crate::{Answers, Echo, PATIENCE, answered, answering, ask, asker, asking, each, not_sent_since, until};
 
 async fn begun_to_close(peers: &Arc<TcpPeers>) -> JoinHandle<()> {
     let (closing, address) = (peers.clone(), peers.address());
     let closing = tokio::spawn(async move { closing.close().await });
     let stopping = Err(PeerError::NotSent("this process is stopping".to_owned()));
-    while peers.ask(address, Bytes::new()).await != stopping {
+    while ask(peers, address, b"").await != stopping {
         sleep(Duration::from_millis(1)).await;
     }
     closing
@@ -34,7 +34,7 @@ async fn what_has_come_is_answered_before_the_end_and_nothing_more_is_taken() {
     let closing = begun_to_close(&other).await;
     // Still heard, so that nobody waits for what will not be done, and nobody takes it for dead: longer than a silent one is
     // waited for.
-    let more = one.ask(&address, Bytes::from_static(b"more")).await;
+    let more = ask(&one, &address, b"more").await;
     assert_eq!(more, Err(PeerError::NotSent("it takes no more messages".to_owned())));
     sleep(Duration::from_secs(3)).await;
     assert!(!closing.is_finished() && waiting.iter().all(|waiting| !waiting.is_finished()));
@@ -75,7 +75,7 @@ async fn who_has_stopped_waits_for_nothing_and_what_it_asked_is_done_to_its_end(
     one.close().await;
     let stopping = "this process is stopping".to_owned();
     assert_eq!(waiting.await.expect("it ends"), Err(PeerError::NoAnswer(stopping.clone())));
-    let more = one.ask(other.address(), Bytes::new()).await;
+    let more = ask(&one, other.address(), b"").await;
     assert_eq!(more, Err(PeerError::NotSent(stopping)));
     // Twice is once.
     one.close().await;

@@ -3,6 +3,7 @@
 mod asking;
 mod breaking;
 mod closing;
+mod near;
 mod raw;
 mod strangers;
 
@@ -12,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use credit_core::ports::peers::{Answerer, PeerError, Peers, Reply};
+use credit_core::ports::peers::{Answerer, Hear, PeerError, Peers, Reply};
 use credit_infra::peers::{PeersSettings, TcpPeers};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::sleep;
 
 const SECRET: &str = "a secret that only the tests know";
@@ -28,6 +29,7 @@ fn settings(secret: &str) -> PeersSettings {
     PeersSettings {
         listen: "127.0.0.1:0".parse().expect("an address"),
         advertise: "127.0.0.1:0".to_owned(),
+        directory: None,
         secret: secret.as_bytes().to_vec().into(),
         runtime: Handle::current(),
         build: Some(BUILD),
@@ -55,9 +57,9 @@ trait Answers: Send + Sync + 'static {
 struct Each(Arc<dyn Answers>);
 
 impl Answerer for Each {
-    fn take(&self, message: Bytes, reply: Reply) {
-        let answers = self.0.clone();
-        tokio::spawn(async move { reply.give(answers.answer(message).await) });
+    fn take(&self, message: &[u8], reply: Reply) {
+        let (answers, message) = (self.0.clone(), Bytes::copy_from_slice(message));
+        tokio::spawn(async move { reply.give(&[&answers.answer(message).await]) });
     }
 }
 
@@ -114,11 +116,21 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
+/// Asks, and waits for the answer.
+async fn ask(peers: &TcpPeers, address: &str, message: &[u8]) -> Result<Bytes, PeerError> {
+    let (tell, told) = oneshot::channel();
+    let hear = Hear::new(|answer| {
+        let _gone = tell.send(answer.map(Bytes::copy_from_slice));
+    });
+    peers.ask(address, message, hear)?;
+    told.await.expect("whoever hears is told")
+}
+
 /// Asks until there is a connection and it is answered.
 async fn answered(peers: &TcpPeers, address: &str, message: &'static str) -> Bytes {
     let begun = Instant::now();
     loop {
-        match peers.ask(address, Bytes::from_static(message.as_bytes())).await {
+        match ask(peers, address, message.as_bytes()).await {
             Ok(answer) => return answer,
             Err(PeerError::NotSent(why)) => assert!(begun.elapsed() < PATIENCE, "never sent: {why}"),
             Err(error) => panic!("{error}"),
@@ -131,7 +143,7 @@ async fn answered(peers: &TcpPeers, address: &str, message: &'static str) -> Byt
 async fn not_sent_since(peers: &TcpPeers, address: &str, reason: &str) {
     let begun = Instant::now();
     loop {
-        match peers.ask(address, Bytes::from_static(b"never")).await {
+        match ask(peers, address, b"never").await {
             Err(PeerError::NotSent(why)) if why.contains(reason) => return,
             Err(PeerError::NotSent(why)) => {
                 assert!(begun.elapsed() < PATIENCE, "{why:?} in place of {reason:?}");
@@ -149,5 +161,5 @@ fn asking(
     message: &'static str,
 ) -> tokio::task::JoinHandle<Result<Bytes, PeerError>> {
     let (peers, address) = (peers.clone(), address.to_owned());
-    tokio::spawn(async move { peers.ask(&address, Bytes::from_static(message.as_bytes())).await })
+    tokio::spawn(async move { ask(&peers, &address, message.as_bytes()).await })
 }

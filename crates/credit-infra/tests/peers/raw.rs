@@ -18,7 +18,7 @@ use rustls::{
 };
 use sha2::Sha256;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 /// The key that a secret makes.
@@ -91,6 +91,25 @@ pub(crate) async fn accept(
         .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(key)));
     let (stream, _) = listener.accept().await?;
     TlsAcceptor::from(Arc::new(config)).accept(stream).await
+}
+
+/// Shows on a socket of one machine that it knows this secret, as `sides` says: its own side, and the other. Answers whether
+/// the other side does.
+pub(crate) async fn prove(stream: &mut UnixStream, secret: &str, sides: (&[u8], &[u8])) -> bool {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length");
+    mac.update(b"credit-server peers near v1");
+    let key = mac.finalize().into_bytes();
+    let signed = |own: &[u8], other: &[u8], side: &[u8]| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("any length");
+        mac.update(&[own, other, side].concat());
+        mac.finalize().into_bytes()
+    };
+    let (ours, mut theirs, mut shown) = ([9; 32], [0; 32], [0; 32]);
+    stream.write_all(&ours).await.expect("it reads");
+    stream.read_exact(&mut theirs).await.expect("it asks");
+    stream.write_all(&signed(&ours, &theirs, sides.0)).await.expect("it reads");
+    stream.read_exact(&mut shown).await.expect("it shows something");
+    shown[..] == signed(&theirs, &ours, sides.1)[..]
 }
 
 /// What is said first.

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use credit_core::ports::peers::{PeerError, Peers};
 use credit_infra::peers::{PeersFault, PeersSettings, TcpPeers};
 use rustls::version::{TLS12, TLS13};
@@ -13,7 +12,8 @@ use tokio::time::timeout;
 
 use crate::raw::{self, frame, head, hello, peer_to, read_frame, tls_to};
 use crate::{
-    BUILD, Echo, OTHER_SECRET, PATIENCE, SECRET, answered, answering, asker, each, not_sent_since, settings,
+    BUILD, Echo, OTHER_SECRET, PATIENCE, SECRET, answered, answering, ask, asker, each, not_sent_since,
+    settings,
 };
 
 const TOO_LONG: u32 = 16 * 1024 * 1024 + 1;
@@ -215,9 +215,9 @@ async fn a_client_gives_up_who_answers_what_makes_no_sense() {
         let address = answering_wrongly(wrong).await.to_string();
         let one = asker();
         assert_eq!(answered(&one, &address, "right").await, "right");
-        let lost = one.ask(&address, Bytes::from_static(b"wrong")).await;
+        let lost = ask(&one, &address, b"wrong").await;
         assert_eq!(lost, Err(PeerError::NoAnswer("it does not speak as peers do".to_owned())));
-        let next = one.ask(&address, Bytes::from_static(b"next")).await;
+        let next = ask(&one, &address, b"next").await;
         assert!(matches!(next, Err(PeerError::NotSent(_))), "{next:?}");
     }
 }
@@ -253,7 +253,7 @@ async fn nothing_tells_the_secret() {
     let other = TcpPeers::start(settings(OTHER_SECRET)).expect("a free port");
     other.answer_with(each(Echo::new()));
     not_sent_since(&one, other.address(), "it does not know the secret of this deployment").await;
-    hides(format!("{:?}", one.ask(other.address(), Bytes::new()).await));
+    hides(format!("{:?}", ask(&one, other.address(), b"").await));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use credit_core::{Amount, Problem, WalletId};
 use credit_wallet::domain::moves::{self, Deposit, Posting};
 use credit_wallet::domain::{
-    Account, Answer, Category, Command, Desk, Direction, Kind, Needs, Note, Packed, Portable,
+    Account, Answer, Category, Command, Desk, Direction, Kind, Needs, Note, Pack, Portable,
 };
 use serde::{Deserialize, Serialize};
 
@@ -42,8 +42,8 @@ impl Command for Adjust {
         }
         desk.post(self.wallet, self.direction, Account::Adjustments, posting).map(Answer::Posted)
     }
-    fn packed(&self) -> Option<Packed> {
-        Packed::of(self)
+    fn portable(&self) -> Option<&dyn Pack> {
+        Some(self)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use credit_core::{Problem, WalletId};
 use credit_wallet::domain::moves::{self, Deposit, Posting};
-use credit_wallet::domain::{Account, Answer, Command, Desk, Direction, Kind, Needs, Note, Packed, Portable};
+use credit_wallet::domain::{Account, Answer, Command, Desk, Direction, Kind, Needs, Note, Pack, Portable};
 use serde::{Deserialize, Serialize};
 
 use super::past_expiry;
@@ -36,8 +36,8 @@ impl Command for GiveGrant {
         posting.credited.push(credited);
         desk.post(self.wallet, Direction::Credit, Account::Issuance, posting).map(Answer::Posted)
     }
-    fn packed(&self) -> Option<Packed> {
-        Packed::of(self)
+    fn portable(&self) -> Option<&dyn Pack> {
+        Some(self)
     }
 }
 

@@ -3,7 +3,7 @@
 use credit_core::{Code, Problem, TransactionId, WalletId};
 use credit_wallet::domain::moves::{self, Deposit, Posting};
 use credit_wallet::domain::{
-    Account, Answer, Command, Desk, Direction, Kind, Needs, Note, Packed, Parties, Portable, claim,
+    Account, Answer, Command, Desk, Direction, Kind, Needs, Note, Pack, Parties, Portable, claim,
 };
 use serde::{Deserialize, Serialize};
 
@@ -71,8 +71,8 @@ impl Command for Purchase {
         }
         Ok(Answer::Posted(index))
     }
-    fn packed(&self) -> Option<Packed> {
-        Packed::of(self)
+    fn portable(&self) -> Option<&dyn Pack> {
+        Some(self)
     }
 }
 

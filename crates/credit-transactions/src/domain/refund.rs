@@ -3,7 +3,7 @@
 use credit_core::{Amount, Code, Problem, WalletId};
 use credit_wallet::domain::moves::{self, Deposit, Posting};
 use credit_wallet::domain::{
-    Account, Answer, Category, Command, Desk, Direction, Kind, Needs, Note, Packed, Parties, Portable,
+    Account, Answer, Category, Command, Desk, Direction, Kind, Needs, Note, Pack, Parties, Portable,
     Refunded, Transaction,
 };
 use serde::{Deserialize, Serialize};
@@ -148,8 +148,8 @@ impl Command for Refund {
             self.give_back(desk, progress, wanted)
         }
     }
-    fn packed(&self) -> Option<Packed> {
-        Packed::of(self)
+    fn portable(&self) -> Option<&dyn Pack> {
+        Some(self)
     }
 }
 

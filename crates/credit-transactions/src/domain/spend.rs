@@ -2,7 +2,7 @@
 
 use credit_core::{Amount, Problem, WalletId};
 use credit_wallet::domain::moves::{self, Posting};
-use credit_wallet::domain::{Account, Answer, Command, Desk, Direction, Kind, Needs, Note, Packed, Portable};
+use credit_wallet::domain::{Account, Answer, Command, Desk, Direction, Kind, Needs, Note, Pack, Portable};
 use serde::{Deserialize, Serialize};
 
 /// `{"type": "spend"}`: draws from the lots in their order and, as far as the overdraft allows, beyond them.
@@ -34,8 +34,8 @@ impl Command for Spend {
         posting.overdrawn = drawn.overdrawn;
         desk.post(self.wallet, Direction::Debit, Account::Revenue, posting).map(Answer::Posted)
     }
-    fn packed(&self) -> Option<Packed> {
-        Packed::of(self)
+    fn portable(&self) -> Option<&dyn Pack> {
+        Some(self)
     }
 }
 

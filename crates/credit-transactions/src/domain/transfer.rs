@@ -2,7 +2,7 @@
 
 use credit_core::{Amount, Code, Problem, WalletId};
 use credit_wallet::domain::moves::{self, Deposit, Posting};
-use credit_wallet::domain::{Answer, Command, Desk, Kind, Needs, Note, Packed, Portable, Taken};
+use credit_wallet::domain::{Answer, Command, Desk, Kind, Needs, Note, Pack, Portable, Taken};
 use serde::{Deserialize, Serialize};
 
 /// `{"type": "transfer"}`: lots move to another wallet of the same asset and keep expiry, effective date, category and
@@ -62,8 +62,8 @@ impl Command for Transfer {
         posting.taken = drawn.taken;
         desk.post_between(self.source, self.destination, posting).map(Answer::Posted)
     }
-    fn packed(&self) -> Option<Packed> {
-        Packed::of(self)
+    fn portable(&self) -> Option<&dyn Pack> {
+        Some(self)
     }
 }
 

@@ -101,10 +101,12 @@ fn deposit(
 
 /// A command as the process that usually writes the book gets it, if it can be handed over.
 fn handed_over(command: Arc<dyn Command>) -> Result<Arc<dyn Command>, String> {
-    let Some(packed) = command.packed() else { return Ok(command) };
+    let Some(portable) = command.portable() else { return Ok(command) };
+    let (name, packed) = (portable.name(), portable.pack(Vec::new()));
+    let packed = packed.ok_or_else(|| format!("{name} cannot be packed"))?;
     let known: Vec<Unpack> = commands::PORTABLE.iter().chain(PORTABLE).copied().collect();
-    let unpacked = Unpack::any(&known, packed.name, &packed.bytes);
-    unpacked.ok_or_else(|| format!("{} is packed and not unpacked", packed.name))
+    let unpacked = Unpack::any(&known, name, &packed);
+    unpacked.ok_or_else(|| format!("{name} is packed and not unpacked"))
 }
 
 impl Real {

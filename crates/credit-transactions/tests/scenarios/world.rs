@@ -246,7 +246,7 @@ impl World {
             metadata: [].into(),
         };
         let outcome = self.ground.command(self.app, command).await;
-        let Answer::Hold(hold) = &outcome.record.answer else { panic!("not a hold") };
+        let Answer::Hold(hold) = outcome.answer() else { panic!("not a hold") };
         hold.id
     }
 
@@ -254,7 +254,7 @@ impl World {
     pub(crate) async fn capture(&self, wallet: &str, hold: HoldId) -> Value {
         let command = CaptureHold { wallet: wallet_id(wallet), hold, amount: None, last: true };
         let outcome = self.ground.command(self.app, command).await;
-        let id = outcome.record.posted.first().expect("a capture").id;
+        let id = outcome.posted().first().expect("a capture").id;
         self.get(TILL, &format!("/v1/transactions/{id}")).await.json()
     }
 

@@ -8,7 +8,7 @@ use credit_core::{Actor, Code, EntryId, GrantId, HoldId, Problem, Timestamp, Tra
 use super::chain::chain_entry;
 use super::hold::Hold;
 use super::lot::Lot;
-use super::portable::Packed;
+use super::portable::Pack;
 use super::record::{Answer, Figures, Header, Level, Place, Record, WalletChange};
 use super::transaction::{Account, Credited, Direction, Entry, Kind, Note, Parties, Taken, Transaction};
 use super::wallet::{OpenWallet, Refunded, Wallet, WalletStatus};
@@ -40,7 +40,7 @@ pub trait Command: Send + Sync {
     fn decide(&self, desk: &mut Desk<'_>) -> Result<Answer, Problem>;
 
     /// The command in a form that another process can decide. `None` is decided where it was asked for.
-    fn packed(&self) -> Option<Packed> {
+    fn portable(&self) -> Option<&dyn Pack> {
         None
     }
 }

@@ -22,8 +22,10 @@ pub use desk::{Command, Decided, Desk, Needs, World};
 pub use hold::{Hold, HoldPart, HoldState};
 pub use invariants::{Broken, check_posted, check_wallet};
 pub use lot::{Category, Lot, LotState, Priority};
-pub use portable::{Packed, Portable, Unpack};
-pub use record::{Answer, Figures, KeyMark, Level, Place, Record, StoredRefusal, WalletChange, claim};
+pub use portable::{Pack, Portable, Unpack};
+pub use record::{
+    Answer, Answered, Figures, KeyMark, Level, Place, Record, StoredRefusal, WalletChange, claim,
+};
 pub use refusal::{insufficient_funds, overflow};
 pub use settle::{has_due, next_due, settle, settled_view};
 pub use transaction::{Account, Credited, Direction, Entry, Kind, Note, Parties, Taken, Transaction};

@@ -16,18 +16,22 @@ pub trait Portable: Command + Serialize + DeserializeOwned + 'static {
     const NAME: &'static str;
 }
 
-/// A command on its way to another process.
-pub struct Packed {
+/// A command that can be packed for another process.
+pub trait Pack {
     /// Which of the commands it is.
-    pub name: &'static str,
-    /// What it says.
-    pub bytes: Vec<u8>,
+    fn name(&self) -> &'static str;
+
+    /// Appends what it says to a message. `None` if it has no form, and then it is decided here.
+    fn pack(&self, message: Vec<u8>) -> Option<Vec<u8>>;
 }
 
-impl Packed {
-    /// Packs a command. `None` if it has no form, and then it is decided here.
-    pub fn of<C: Portable>(command: &C) -> Option<Self> {
-        Some(Self { name: C::NAME, bytes: postcard::to_stdvec(command).ok()? })
+impl<C: Portable> Pack for C {
+    fn name(&self) -> &'static str {
+        C::NAME
+    }
+
+    fn pack(&self, message: Vec<u8>) -> Option<Vec<u8>> {
+        postcard::to_extend(self, message).ok()
     }
 }
 

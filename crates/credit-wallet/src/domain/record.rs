@@ -1,6 +1,7 @@
 //! What the journal keeps of one command: its outcome and its effects, so that replay applies and never decides again.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use credit_core::{AssetCode, Code, Fault, GrantId, Problem, Timestamp, TransactionId, UserId, WalletId};
 use serde::{Deserialize, Serialize};
@@ -232,6 +233,23 @@ pub struct Record {
     pub changes: Vec<WalletChange>,
 }
 
+/// The part of a record that its caller is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    /// What the caller got.
+    pub answer: Answer,
+    /// What was posted, in order.
+    pub posted: Vec<Transaction>,
+}
+
+/// What stands before it.
+#[derive(Serialize)]
+struct Claimed<'a> {
+    key: Option<KeyMark>,
+    #[serde(with = "hash_forms")]
+    claims: &'a [u128],
+}
+
 impl Record {
     /// A refusal that sticks to its key and changes nothing.
     pub fn refused(key: KeyMark, refusal: StoredRefusal) -> Self {
@@ -242,6 +260,21 @@ impl Record {
             posted: Vec::new(),
             changes: Vec::new(),
         }
+    }
+
+    /// Appends the record as the journal keeps it, and tells where in it stands what its caller is told: that can be read
+    /// without the rest.
+    pub(crate) fn write(&self, bytes: Vec<u8>) -> Result<(Vec<u8>, Range<usize>), postcard::Error> {
+        let bytes = postcard::to_extend(&Claimed { key: self.key, claims: &self.claims }, bytes)?;
+        let from = bytes.len();
+        let bytes = self.write_answered(bytes)?;
+        let answered = from..bytes.len();
+        Ok((postcard::to_extend(&self.changes, bytes)?, answered))
+    }
+
+    /// Appends what its caller is told.
+    pub(crate) fn write_answered(&self, bytes: Vec<u8>) -> Result<Vec<u8>, postcard::Error> {
+        postcard::to_extend(&self.posted, postcard::to_extend(&self.answer, bytes)?)
     }
 
     /// All that the record claims.
@@ -299,6 +332,93 @@ impl Wallet {
                     self.chain = chain_entry(self.chain, transaction.id, transaction.created_at, entry);
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use credit_core::{Actor, EntryId};
+
+    use super::super::lot::Category;
+    use super::super::transaction::{Direction, Entry, Kind, Note, Parties, Taken};
+    use super::*;
+
+    fn spent() -> Record {
+        let wallet = WalletId::from_u128(7);
+        let at = Timestamp::from_millis(1_700_000_000_000);
+        let entry = |id, account, direction| Entry {
+            id: EntryId::from_u128(id),
+            account,
+            direction,
+            amount: 30,
+            balance_after: Some(70),
+            sequence: Some(2),
+        };
+        let transaction = Transaction {
+            id: TransactionId::from_u128(1 << 100),
+            kind: Kind::Spend,
+            amount: 30,
+            asset: AssetCode::CREDIT,
+            parties: Parties::One(wallet),
+            wallet_version: 3,
+            refund_of: None,
+            hold: None,
+            note: Note { reference: Some("r".to_owned()), ..Note::default() },
+            taken: vec![Taken {
+                grant: GrantId::from_u128(9),
+                amount: 30,
+                expires_at: Some(at),
+                category: Category::Paid,
+            }],
+            credited: Vec::new(),
+            overdrawn: 0,
+            created_by: Actor::System,
+            created_at: at,
+            entries: vec![
+                entry(11, Account::Wallet(wallet), Direction::Debit),
+                entry(12, Account::Revenue, Direction::Credit),
+            ],
+        };
+        let figures = Figures { balance: 70, held: 0, available: 70, steady_until: Some(at) };
+        let change = WalletChange {
+            wallet,
+            opened: None,
+            header: None,
+            version: 3,
+            overdrawn: 0,
+            lots: Vec::new(),
+            levels: vec![Level {
+                grant: GrantId::from_u128(9),
+                remaining: 70,
+                held: 0,
+                expired: false,
+                voided: false,
+            }],
+            holds: Vec::new(),
+            refunds: Vec::new(),
+            figures,
+        };
+        Record {
+            key: Some(KeyMark { claim: u128::MAX, fingerprint: 1 }),
+            claims: vec![0, 1 << 127],
+            answer: Answer::Posted(0),
+            posted: vec![transaction],
+            changes: vec![change],
+        }
+    }
+
+    #[test]
+    fn what_the_caller_is_told_is_read_without_the_rest_of_the_record() {
+        let refused = Record::refused(
+            KeyMark { claim: 1, fingerprint: 2 },
+            StoredRefusal::of(&Problem::new(Code::NotFound), "r"),
+        );
+        for record in [spent(), refused] {
+            let (bytes, told) = record.write(vec![1, 2, 3]).expect("it can be written");
+            assert_eq!(bytes[3..], postcard::to_stdvec(&record).expect("it can be written"));
+            let answered: Answered = postcard::from_bytes(&bytes[told]).expect("it is there");
+            assert_eq!(answered, Answered { answer: record.answer, posted: record.posted });
         }
     }
 }

@@ -49,17 +49,17 @@ impl Default for Body {
 }
 
 impl Body {
-    /// Encodes one more record. Answers where in the group it stands.
+    /// Encodes one more record. Answers where in the group stands what its caller is told.
     pub(crate) fn push(&mut self, record: &Record) -> Result<Range<usize>, StoreError> {
         let broken = || StoreError::Corrupt("a record cannot be encoded".to_owned());
         self.scratch.clear();
-        self.scratch =
-            postcard::to_extend(record, std::mem::take(&mut self.scratch)).map_err(|_| broken())?;
+        let (scratch, told) = record.write(std::mem::take(&mut self.scratch)).map_err(|_| broken())?;
+        self.scratch = scratch;
         self.bytes.put_u32(u32::try_from(self.scratch.len()).map_err(|_| broken())?);
         let from = self.bytes.len();
         self.bytes.put_slice(&self.scratch);
         self.records += 1;
-        Ok(from..self.bytes.len())
+        Ok(from + told.start..from + told.end)
     }
 
     /// How many bytes there are so far.

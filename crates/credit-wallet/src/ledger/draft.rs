@@ -38,10 +38,10 @@ impl Verdict {
     /// What the caller is told.
     pub(super) fn outcome(self) -> Result<Outcome, Problem> {
         match self {
-            Self::Recorded(record, _) | Self::Unrecorded(record) => Ok(Outcome { record, replayed: false }),
+            Self::Recorded(record, _) | Self::Unrecorded(record) => Ok(Outcome::of(record, false)),
             Self::Replayed(record) => match &record.answer {
                 Answer::Refused(refusal) => Err(refusal.replay()),
-                _ => Ok(Outcome { record, replayed: true }),
+                _ => Ok(Outcome::of(record, true)),
             },
             Self::Refused(problem) => Err(problem),
         }

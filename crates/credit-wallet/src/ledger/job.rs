@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::pass_on::Elsewhere;
-use crate::domain::{Command, KeyMark, Needs, Place, Record, claim};
+use crate::domain::{Answer, Answered, Command, KeyMark, Needs, Place, Record, Transaction, claim};
 
 /// A command with who asks and how.
 #[derive(Clone)]
@@ -64,10 +64,54 @@ impl Ask {
 /// What became of a command.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// Its record.
-    pub record: Arc<Record>,
+    told: Told,
     /// Whether an earlier call with the same key got it first.
     pub replayed: bool,
+}
+
+/// What is known of it here.
+#[derive(Debug, Clone)]
+enum Told {
+    /// All of it.
+    Record(Arc<Record>),
+    /// What another process said of it.
+    Part(Arc<Answered>),
+}
+
+impl Outcome {
+    /// Of a record of this process.
+    pub(crate) fn of(record: Arc<Record>, replayed: bool) -> Self {
+        Self { told: Told::Record(record), replayed }
+    }
+
+    /// Of a record of another process.
+    pub(crate) fn elsewhere(answered: Answered, replayed: bool) -> Self {
+        Self { told: Told::Part(Arc::new(answered)), replayed }
+    }
+
+    /// What the caller gets.
+    pub fn answer(&self) -> &Answer {
+        match &self.told {
+            Told::Record(record) => &record.answer,
+            Told::Part(part) => &part.answer,
+        }
+    }
+
+    /// What was posted, in order.
+    pub fn posted(&self) -> &[Transaction] {
+        match &self.told {
+            Told::Record(record) => &record.posted,
+            Told::Part(part) => &part.posted,
+        }
+    }
+
+    /// The whole record, where it was decided.
+    pub fn record(&self) -> Option<&Arc<Record>> {
+        match &self.told {
+            Told::Record(record) => Some(record),
+            Told::Part(_) => None,
+        }
+    }
 }
 
 const WAITING: u8 = 0;
@@ -117,7 +161,7 @@ impl Caller {
     pub(crate) fn tell_recorded(self, record: Arc<Record>, bytes: Option<&[u8]>) {
         match (self, bytes) {
             (Self::Elsewhere(caller), Some(bytes)) => caller.tell_recorded(bytes),
-            (caller, _) => caller.tell(Ok(Outcome { record, replayed: false })),
+            (caller, _) => caller.tell(Ok(Outcome::of(record, false))),
         }
     }
 

@@ -6,17 +6,17 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
 use credit_api::request::IfMatch;
-use credit_core::ports::peers::{Answerer, PeerError, Peers, Reply};
+use credit_core::ports::peers::{Answerer, Hear, PeerError, Peers, Reply};
 use credit_core::{Actor, AppId, Code, Problem};
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::book::{Book, Ledger};
 use super::job::{Ask, Outcome};
 use super::usual::Other;
-use crate::domain::{KeyMark, Record, Unpack};
+use crate::domain::{KeyMark, Unpack};
 
 /// The other processes of a deployment, for a ledger that hands them commands.
 pub struct Company {
@@ -31,22 +31,27 @@ pub struct Company {
 struct Handed<'a> {
     book: AppId,
     /// Who is meant. At an address there may be somebody else by now, who works on another store.
+    #[serde(with = "postcard::fixint::le")]
     to: u128,
     name: &'a str,
     actor: Actor,
     request_id: &'a str,
-    key: KeyMark,
+    /// The claim of its key and the fingerprint.
+    #[serde(with = "postcard::fixint::le")]
+    claim: u128,
+    #[serde(with = "postcard::fixint::le")]
+    fingerprint: u128,
     if_match: Option<IfMatch>,
     /// How long its caller waits for the outcome, in milliseconds.
     patience: u32,
 }
 
-/// So long is it at most, as a rule.
-const HANDED: usize = 256;
+/// So long is it at most with what it says, as a rule.
+const HANDED: usize = 512;
 /// How often whoever waits for the other process looks whether it still writes the book.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// What the other process says of it: a byte for what, and then the record or the problem.
+/// What the other process says of it: a byte for what, and then what the record tells, or the problem.
 enum Said {
     /// It is decided.
     Decided(Outcome),
@@ -55,6 +60,9 @@ enum Said {
     /// Nothing happened, and nothing will: decide it yourself.
     NotHere,
 }
+
+/// `None` is an answer that cannot be read, which is none.
+type Heard = Result<Option<Said>, PeerError>;
 
 const NOT_HERE: u8 = 0;
 const RECORDED: u8 = 1;
@@ -67,7 +75,7 @@ impl Said {
         match self {
             Self::Decided(outcome) => {
                 let kind = if outcome.replayed { REPLAYED } else { RECORDED };
-                postcard::to_extend(&*outcome.record, vec![kind]).ok()
+                outcome.record()?.write_answered(vec![kind]).ok()
             }
             Self::Refused(problem) => postcard::to_extend(problem, vec![REFUSED]).ok(),
             Self::NotHere => Some(vec![NOT_HERE]),
@@ -76,10 +84,8 @@ impl Said {
 
     fn read(bytes: &[u8]) -> Option<Self> {
         let (kind, rest) = bytes.split_first()?;
-        let decided = |replayed| {
-            let record: Record = postcard::from_bytes(rest).ok()?;
-            Some(Self::Decided(Outcome { record: Arc::new(record), replayed }))
-        };
+        let decided =
+            |replayed| Some(Self::Decided(Outcome::elsewhere(postcard::from_bytes(rest).ok()?, replayed)));
         match *kind {
             NOT_HERE => Some(Self::NotHere),
             RECORDED => decided(false),
@@ -111,13 +117,13 @@ impl Elsewhere {
             Err(problem) => Said::Refused(problem),
         };
         if let Some(said) = said.write() {
-            self.reply.give(said.into());
+            self.reply.give(&[&said]);
         }
     }
 
-    /// Of a record in the journal, by the bytes that it has there.
-    pub(super) fn tell_recorded(self, record: &[u8]) {
-        self.reply.give([&[RECORDED], record].concat().into());
+    /// Of a record in the journal, by the bytes that what is told of it has there.
+    pub(super) fn tell_recorded(self, answered: &[u8]) {
+        self.reply.give(&[&[RECORDED], answered]);
     }
 }
 
@@ -152,15 +158,23 @@ impl Book {
         let Some(other) = self.usual.other() else { return HandedOver::Not };
         let Some(message) = self.message(ask, other.owner, until - now) else { return HandedOver::Not };
         let _asked = self.usual.asks();
-        let said = self.said_by(&other, company.peers.ask(&other.at, message), now, until).await;
+        let (tell, told) = oneshot::channel();
+        let hear = Hear::new(move |answer| {
+            // Whoever has given up waiting does not hear it.
+            let _heard = tell.send(answer.map(Said::read));
+        });
+        let said = match company.peers.ask(&other.at, &message, hear) {
+            Ok(()) => self.said_by(&other, told, now, until).await,
+            Err(error) => Some(Err(error)),
+        };
         let handings = self.usual.handings();
         let (counter, handed_over) = match said {
-            Some(Ok(said)) => match Said::read(&said) {
-                Some(Said::NotHere) => (&handings.not_there, HandedOver::Not),
-                Some(Said::Refused(problem)) => (&handings.answered, HandedOver::Answered(Err(problem))),
-                Some(Said::Decided(outcome)) => (&handings.answered, HandedOver::Answered(Ok(outcome))),
-                None => (&handings.no_answer, HandedOver::Perhaps),
-            },
+            Some(Ok(Some(Said::NotHere))) => (&handings.not_there, HandedOver::Not),
+            Some(Ok(Some(Said::Refused(problem)))) => {
+                (&handings.answered, HandedOver::Answered(Err(problem)))
+            }
+            Some(Ok(Some(Said::Decided(outcome)))) => (&handings.answered, HandedOver::Answered(Ok(outcome))),
+            Some(Ok(None)) => (&handings.no_answer, HandedOver::Perhaps),
             Some(Err(PeerError::NotSent(_))) => (&handings.not_sent, HandedOver::Not),
             Some(Err(PeerError::NoAnswer(_))) => (&handings.no_answer, HandedOver::Perhaps),
             None => {
@@ -177,16 +191,18 @@ impl Book {
     async fn said_by(
         &self,
         other: &Other,
-        asked: impl Future<Output = Result<Bytes, PeerError>>,
+        mut told: oneshot::Receiver<Heard>,
         now: Instant,
         until: Instant,
-    ) -> Option<Result<Bytes, PeerError>> {
-        tokio::pin!(asked);
+    ) -> Option<Heard> {
         let mut look = now;
         loop {
             look = until.min(look + LOOK_EVERY);
-            match tokio::time::timeout_at(look, &mut asked).await {
-                Ok(said) => return Some(said),
+            match tokio::time::timeout_at(look, &mut told).await {
+                Ok(heard) => {
+                    let nobody = |_| Err(PeerError::NoAnswer("nobody brings it".to_owned()));
+                    return Some(heard.unwrap_or_else(nobody));
+                }
                 Err(_) if look == until => return None,
                 Err(_) if self.usual.is_left_by(other.owner) => {
                     return Some(Err(PeerError::NoAnswer("it has left".to_owned())));
@@ -197,25 +213,23 @@ impl Book {
     }
 
     /// A command as another process gets it. `None` if it has to be decided here.
-    fn message(&self, ask: &Ask, to: u128, deadline: Duration) -> Option<Bytes> {
+    fn message(&self, ask: &Ask, to: u128, deadline: Duration) -> Option<Vec<u8>> {
         let key = ask.key.filter(|_| !ask.dry_run)?;
-        let packed = ask.command.packed()?;
+        let command = ask.command.portable()?;
         // What never happens is to be known here before the caller has gone.
         let patience = deadline * 9 / 10;
         let handed = Handed {
             book: self.id,
             to,
-            name: packed.name,
+            name: command.name(),
             actor: ask.actor,
             request_id: &ask.request_id,
-            key,
+            claim: key.claim,
+            fingerprint: key.fingerprint,
             if_match: ask.if_match.clone(),
             patience: u32::try_from(patience.as_millis()).unwrap_or(u32::MAX),
         };
-        let message = Vec::with_capacity(HANDED + packed.bytes.len());
-        let mut message = postcard::to_extend(&handed, message).ok()?;
-        message.extend_from_slice(&packed.bytes);
-        Some(message.into())
+        command.pack(postcard::to_extend(&handed, Vec::with_capacity(HANDED)).ok()?)
     }
 }
 
@@ -231,13 +245,13 @@ pub(super) struct Answers {
 }
 
 impl Answerer for Answers {
-    fn take(&self, message: Bytes, reply: Reply) {
+    fn take(&self, message: &[u8], reply: Reply) {
         let told = match self.ledger.upgrade() {
-            Some(ledger) => ledger.take_from_another(&message, reply),
+            Some(ledger) => ledger.take_from_another(message, reply),
             None => Err(reply),
         };
         if let Err(reply) = told {
-            reply.give(Bytes::from_static(&[NOT_HERE]));
+            reply.give(&[&[NOT_HERE]]);
         }
     }
 }
@@ -262,7 +276,7 @@ impl Ledger {
             command: Unpack::any(&company.commands, handed.name, command)?,
             actor: handed.actor,
             request_id: handed.request_id.to_owned(),
-            key: Some(handed.key),
+            key: Some(KeyMark { claim: handed.claim, fingerprint: handed.fingerprint }),
             if_match: handed.if_match,
             dry_run: false,
         };

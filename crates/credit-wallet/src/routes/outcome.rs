@@ -17,20 +17,24 @@ pub async fn transaction_reply(
     dry_run: bool,
 ) -> Result<Reply, Problem> {
     let broken = || Problem::new(Code::Internal);
-    let (status, record, refunded) = match &outcome.record.answer {
-        Answer::Earlier { place, refunded } => (200, book.record_at(*place).await?, *refunded),
-        _ => (status, outcome.record.clone(), 0),
+    let earlier;
+    let (status, answer, posted, refunded) = match outcome.answer() {
+        Answer::Earlier { place, refunded } => {
+            earlier = book.record_at(*place).await?;
+            (200, &earlier.answer, &earlier.posted[..], *refunded)
+        }
+        answer => (status, answer, outcome.posted(), 0),
     };
-    let Answer::Posted(index) = record.answer else { return Err(broken()) };
-    let index = usize::try_from(index).map_err(|_| broken())?;
-    let transaction = record.posted.get(index).ok_or_else(broken)?;
+    let Answer::Posted(index) = answer else { return Err(broken()) };
+    let index = usize::try_from(*index).map_err(|_| broken())?;
+    let transaction = posted.get(index).ok_or_else(broken)?;
     let body = TransactionResponse::new(book.id(), transaction, refunded, viewer).dry(dry_run);
     Ok(marked(Reply::json(status, &body), outcome))
 }
 
 /// A hold as it was after the command.
 pub fn hold_reply(status: u16, book: &Book, outcome: &Outcome, dry_run: bool) -> Result<Reply, Problem> {
-    let Answer::Hold(hold) = &outcome.record.answer else { return Err(Problem::new(Code::Internal)) };
+    let Answer::Hold(hold) = outcome.answer() else { return Err(Problem::new(Code::Internal)) };
     let body = HoldResponse::new(book.id(), hold).dry(dry_run);
     Ok(marked(Reply::json(status, &body).with_version(hold.version), outcome))
 }

@@ -30,7 +30,7 @@ impl Counter {
         self.known_asset(asset).await?;
         let command = Arc::new(CreateWallet { user, asset, metadata });
         let outcome = self.submit_plain(&book, request, command).await?;
-        let Answer::Wallet(id) = outcome.record.answer else { return Err(Problem::new(Code::Internal)) };
+        let Answer::Wallet(id) = *outcome.answer() else { return Err(Problem::new(Code::Internal)) };
         let wallet = book.wallet(id).await?.ok_or_else(|| Problem::new(Code::Internal))?;
         Ok((book, wallet))
     }

@@ -142,7 +142,7 @@ impl Ground {
     pub async fn wallet_of(&self, app: AppId, user: UserId, asset: AssetCode) -> WalletId {
         let command = CreateWallet { user, asset, metadata: std::collections::BTreeMap::new() };
         let outcome = self.command(app, command).await;
-        let Answer::Wallet(id) = outcome.record.answer else { panic!("a new wallet is answered by its id") };
+        let Answer::Wallet(id) = *outcome.answer() else { panic!("a new wallet is answered by its id") };
         id
     }
 

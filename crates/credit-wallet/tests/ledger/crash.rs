@@ -86,7 +86,7 @@ async fn a_cold_process_refunds_captures_and_releases_what_an_earlier_one_made()
     let mut holds = Vec::new();
     for amount in [10, 20] {
         let outcome = first.submit(ask(hold(amount))).await.expect("enough is there");
-        let Answer::Hold(hold) = &outcome.record.answer else { panic!("{:?}", outcome.record.answer) };
+        let Answer::Hold(hold) = outcome.answer() else { panic!("{:?}", outcome.answer()) };
         holds.push(hold.id);
     }
     first.flush().await.expect("the views catch up");

@@ -143,7 +143,7 @@ pub(crate) async fn walk(book: Arc<Book>, wallets: Vec<WalletId>, seed: u64, ste
                     metadata: std::collections::BTreeMap::new(),
                 };
                 if let Ok(outcome) = book.submit(ask(command)).await
-                    && let Answer::Hold(hold) = &outcome.record.answer
+                    && let Answer::Hold(hold) = outcome.answer()
                 {
                     holds.push((wallet, hold.id));
                 }

@@ -29,7 +29,7 @@ fn hold_of(wallet: WalletId, amount: i64, seconds: i64) -> CreateHold {
 
 pub(crate) async fn hold(book: &Book, wallet: WalletId, amount: i64, seconds: i64) -> HoldId {
     let outcome = book.submit(ask(hold_of(wallet, amount, seconds))).await.expect("enough is there");
-    let Answer::Hold(hold) = &outcome.record.answer else { panic!("{:?}", outcome.record.answer) };
+    let Answer::Hold(hold) = outcome.answer() else { panic!("{:?}", outcome.answer()) };
     hold.id
 }
 

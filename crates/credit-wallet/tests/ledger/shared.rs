@@ -81,11 +81,11 @@ async fn a_read_at_one_process_sees_what_the_other_has_answered() {
     for call in 0..100 {
         let outcome = books[call % 2].submit(ask(Take::new(wallet, 1))).await.expect("enough is there");
         let other = &books[(call + 1) % 2];
-        let version = outcome.record.change_of(wallet).expect("it changed").version;
+        let version = outcome.record().expect("decided here").change_of(wallet).expect("it changed").version;
         let seen = other.wallet(wallet).await.expect("it can be read").expect("it exists");
         assert!(seen.version >= version, "{} after {version} was answered", seen.version);
-        let posted = other.transaction(outcome.record.posted[0].id).await.expect("it can be read");
-        assert_eq!(posted.map(|posted| posted.transaction().clone()).as_ref(), outcome.record.posted.first());
+        let posted = other.transaction(outcome.posted()[0].id).await.expect("it can be read");
+        assert_eq!(posted.map(|posted| posted.transaction().clone()).as_ref(), outcome.posted().first());
     }
     house.verify(&books[0]).await;
 }

@@ -14,7 +14,7 @@ use credit_core::{Actor, AppId, AssetCode, Code, Problem, Timestamp, UserId, Wal
 use credit_wallet::domain::commands::CreateWallet;
 use credit_wallet::domain::moves::{self, Deposit, Posting};
 use credit_wallet::domain::{
-    Account, Answer, Category, Command, Desk, Direction, KeyMark, Kind, Needs, Note, Packed, Portable,
+    Account, Answer, Category, Command, Desk, Direction, KeyMark, Kind, Needs, Note, Pack, Portable,
     Transaction, claim,
 };
 use credit_wallet::ledger::{Ask, Book, Ledger, LedgerParts, LedgerSettings, Outcome, Replayed, verify_book};
@@ -114,7 +114,7 @@ pub(crate) async fn open(book: &Book, user: u128) -> WalletId {
     let command =
         CreateWallet { user, asset: AssetCode::CREDIT, metadata: std::collections::BTreeMap::new() };
     let outcome = book.submit(ask(command)).await.expect("a new user gets a wallet");
-    let Answer::Wallet(id) = outcome.record.answer else { panic!("{:?}", outcome.record.answer) };
+    let Answer::Wallet(id) = *outcome.answer() else { panic!("{:?}", outcome.answer()) };
     id
 }
 
@@ -129,8 +129,13 @@ pub(crate) async fn balance(book: &Book, wallet: WalletId) -> i64 {
 }
 
 pub(crate) fn posted(outcome: &Outcome) -> Arc<Transaction> {
-    let Answer::Posted(index) = outcome.record.answer else { panic!("{:?}", outcome.record.answer) };
-    Arc::new(outcome.record.posted[usize::try_from(index).expect("small")].clone())
+    let Answer::Posted(index) = *outcome.answer() else { panic!("{:?}", outcome.answer()) };
+    Arc::new(outcome.posted()[usize::try_from(index).expect("small")].clone())
+}
+
+/// What a caller is told, wherever it was decided.
+pub(crate) fn told(outcome: &Outcome) -> (&Answer, &[Transaction]) {
+    (outcome.answer(), outcome.posted())
 }
 
 /// Credits come in.
@@ -171,8 +176,8 @@ impl Command for Give {
         posting.credited.push(moves::credit(desk, self.wallet, &self.deposit)?);
         desk.post(self.wallet, Direction::Credit, Account::Issuance, posting).map(Answer::Posted)
     }
-    fn packed(&self) -> Option<Packed> {
-        Packed::of(self)
+    fn portable(&self) -> Option<&dyn Pack> {
+        Some(self)
     }
 }
 
@@ -209,8 +214,8 @@ impl Command for Take {
         (posting.taken, posting.overdrawn) = (drawn.taken, drawn.overdrawn);
         desk.post(self.wallet, Direction::Debit, Account::Revenue, posting).map(Answer::Posted)
     }
-    fn packed(&self) -> Option<Packed> {
-        Packed::of(self)
+    fn portable(&self) -> Option<&dyn Pack> {
+        Some(self)
     }
 }
 

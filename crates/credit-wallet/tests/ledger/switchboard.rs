@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use credit_core::ports::peers::{Answerer, PeerError, Peers, Reply};
+use credit_core::ports::peers::{Answerer, Hear, PeerError, Peers, Reply};
 use credit_core::testkit::Dice;
 use credit_wallet::domain::{Unpack, commands};
 use credit_wallet::ledger::Company;
@@ -121,9 +121,9 @@ impl Switchboard {
 async fn answer(answerer: &dyn Answerer, message: Bytes) -> Option<Bytes> {
     let (tell, told) = oneshot::channel();
     answerer.take(
-        message,
+        &message,
         Reply::new(|answer| {
-            let _gone = tell.send(answer);
+            let _gone = tell.send(answer.concat().into());
         }),
     );
     told.await.ok()
@@ -141,9 +141,14 @@ impl Peers for Phone {
         &self.address
     }
 
-    async fn ask(&self, address: &str, message: Bytes) -> Result<Bytes, PeerError> {
+    fn ask(&self, address: &str, message: &[u8], hear: Hear) -> Result<(), PeerError> {
         assert_ne!(address, self.address, "nobody asks itself");
-        self.board.ask(address, message).await
+        let (board, address) = (self.board.clone(), address.to_owned());
+        let message = Bytes::copy_from_slice(message);
+        tokio::spawn(async move {
+            hear.tell(board.ask(&address, message).await.as_deref().map_err(Clone::clone));
+        });
+        Ok(())
     }
 
     fn answer_with(&self, answerer: Arc<dyn Answerer>) {

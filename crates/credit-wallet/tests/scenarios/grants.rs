@@ -117,7 +117,7 @@ async fn a_spend_draws_by_priority_then_expiry_then_category_then_age() {
     expected.reverse();
     expected.insert(5, oldest);
     let outcome = house.ground.command(house.ground.app, Take { wallet, amount: 7 }).await;
-    let taken: Vec<GrantId> = outcome.record.posted[0].taken.iter().map(|taken| taken.grant).collect();
+    let taken: Vec<GrantId> = outcome.posted()[0].taken.iter().map(|taken| taken.grant).collect();
     assert_eq!(taken, expected);
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::desk::{Command, Desk, Needs};
 use crate::domain::moves::void_lot;
-use crate::domain::portable::{Packed, Portable};
+use crate::domain::portable::{Pack, Portable};
 use crate::domain::record::Answer;
 
 /// `POST /v1/grants/{id}/void`.
@@ -29,8 +29,8 @@ impl Command for VoidGrant {
         desk.bump(self.wallet)?;
         void_lot(desk, self.wallet, self.grant).map(Answer::Posted)
     }
-    fn packed(&self) -> Option<Packed> {
-        Packed::of(self)
+    fn portable(&self) -> Option<&dyn Pack> {
+        Some(self)
     }
 }
 

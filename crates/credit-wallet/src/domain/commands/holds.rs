@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::desk::{Command, Desk, Needs};
 use crate::domain::moves::{self, Reserve};
-use crate::domain::portable::{Packed, Portable};
+use crate::domain::portable::{Pack, Portable};
 use crate::domain::record::Answer;
 
 /// `POST /v1/wallets/{id}/holds`.
@@ -43,8 +43,8 @@ impl Command for CreateHold {
         };
         moves::reserve(desk, self.wallet, &reserve).map(Box::new).map(Answer::Hold)
     }
-    fn packed(&self) -> Option<Packed> {
-        Packed::of(self)
+    fn portable(&self) -> Option<&dyn Pack> {
+        Some(self)
     }
 }
 
@@ -82,8 +82,8 @@ impl Command for CaptureHold {
         moves::capture(desk, self.wallet, self.hold, self.amount.map(Amount::units), self.last)
             .map(Answer::Posted)
     }
-    fn packed(&self) -> Option<Packed> {
-        Packed::of(self)
+    fn portable(&self) -> Option<&dyn Pack> {
+        Some(self)
     }
 }
 
@@ -112,8 +112,8 @@ impl Command for ReleaseHold {
         desk.bump(self.wallet)?;
         moves::release(desk, self.wallet, self.hold).map(Box::new).map(Answer::Hold)
     }
-    fn packed(&self) -> Option<Packed> {
-        Packed::of(self)
+    fn portable(&self) -> Option<&dyn Pack> {
+        Some(self)
     }
 }
 
@@ -145,8 +145,8 @@ impl Command for ExtendHold {
         let expires_at = desk.now().plus_seconds(self.expires_in_seconds);
         moves::extend(desk, self.wallet, self.hold, expires_at).map(Box::new).map(Answer::Hold)
     }
-    fn packed(&self) -> Option<Packed> {
-        Packed::of(self)
+    fn portable(&self) -> Option<&dyn Pack> {
+        Some(self)
     }
 }
 
