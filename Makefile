@@ -173,7 +173,7 @@ bench-ledger: ## only the ledger
 	$(CARGO) run --quiet --release --locked -p credit-tests --example bench -- ledger
 
 .PHONY: bench-mongo
-bench-mongo: release ## on MongoDB, beside the raw driver (BENCH_SECONDS=, BENCH_WALLETS=, BENCH_CONNECTIONS=, BENCH_ROUNDS=, BENCH_PEERS=tcp)
+bench-mongo: release ## on MongoDB, beside the raw driver (BENCH_SECONDS=, BENCH_WALLETS=, BENCH_CONNECTIONS=, BENCH_ROUNDS=, BENCH_TCP=1)
 	scripts/tools.sh wrk mongod
 	CREDIT_SERVER_BIN=$(TARGET_DIR)/release/credit-server \
 		$(CARGO) run --quiet --release --locked -p credit-tests --example bench -- mongo

@@ -135,14 +135,14 @@ pub(crate) fn measure(
 }
 
 /// Processes on one machine that hand each other commands: they find each other in a directory, or ask by TCP with
-/// `BENCH_PEERS=tcp`.
+/// `BENCH_TCP=1`.
 pub(crate) struct Handing {
     directory: Option<TempDir>,
 }
 
 impl Handing {
     pub(crate) fn new() -> anyhow::Result<Self> {
-        let by_tcp = std::env::var("BENCH_PEERS").as_deref() == Ok("tcp");
+        let by_tcp = setting("BENCH_TCP", 0)? > 0;
         Ok(Self { directory: if by_tcp { None } else { Some(near()?) } })
     }
 

@@ -5,7 +5,7 @@
 //! turn of the three is compared with the turn of the one next to it. Both have a book of their own in one database. The
 //! younger one makes a few in a hundred more, whoever writes it, so that after half of the turns they change books.
 //!
-//! The three find each other in a directory, as processes on one machine do; `BENCH_PEERS=tcp` has them ask by TCP.
+//! The three find each other in a directory, as processes on one machine do; `BENCH_TCP=1` has them ask by TCP.
 
 use anyhow::ensure;
 use credit_infra::testkit::mongod::Mongo;

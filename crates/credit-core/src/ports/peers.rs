@@ -34,17 +34,20 @@ pub trait Peers: Send + Sync {
     async fn close(&self);
 }
 
+/// An answer, or why there is none.
+pub type Heard<'a> = Result<&'a [u8], PeerError>;
+
 /// Whoever hears the answer to a message. It is told where answers are read: it waits for nothing, and does little.
-pub struct Hear(Box<dyn FnOnce(Result<&[u8], PeerError>) + Send>);
+pub struct Hear(Box<dyn FnOnce(Heard<'_>) + Send>);
 
 impl Hear {
     /// One that does this with it.
-    pub fn new(hear: impl FnOnce(Result<&[u8], PeerError>) + Send + 'static) -> Self {
+    pub fn new(hear: impl FnOnce(Heard<'_>) + Send + 'static) -> Self {
         Self(Box::new(hear))
     }
 
     /// Tells it.
-    pub fn tell(self, answer: Result<&[u8], PeerError>) {
+    pub fn tell(self, answer: Heard<'_>) {
         (self.0)(answer);
     }
 }
@@ -62,17 +65,20 @@ pub trait Answerer: Send + Sync {
     fn take(&self, message: &[u8], reply: Reply);
 }
 
+/// An answer in parts, one behind the other.
+pub type Parts<'a> = [&'a [u8]];
+
 /// The way back to who has asked. If it is dropped unused, the other side is told that no answer will come.
-pub struct Reply(Box<dyn FnOnce(&[&[u8]]) + Send + Sync>);
+pub struct Reply(Box<dyn FnOnce(&Parts<'_>) + Send + Sync>);
 
 impl Reply {
     /// One that brings the answer somewhere. It waits for nothing either.
-    pub fn new(bring: impl FnOnce(&[&[u8]]) + Send + Sync + 'static) -> Self {
+    pub fn new(bring: impl FnOnce(&Parts<'_>) + Send + Sync + 'static) -> Self {
         Self(Box::new(bring))
     }
 
-    /// Gives the answer, which is all of these parts one behind the other.
-    pub fn give(self, answer: &[&[u8]]) {
+    /// Gives the answer.
+    pub fn give(self, answer: &Parts<'_>) {
         (self.0)(answer);
     }
 }

@@ -22,7 +22,7 @@ use super::fault::Fault;
 use super::frames::LONGEST;
 use super::hello::{Build, exchange};
 use super::near::{Near, Side};
-use super::socket::{Line, socket};
+use super::socket::{Wire, socket};
 
 /// So many addresses are known to a runtime at a time.
 const ADDRESSES: usize = 64;
@@ -227,7 +227,7 @@ async fn keep(link: Arc<Link>, connector: Connector) {
     let mut attempt = Attempt { link, fault: Fault::Stopping, begun: Instant::now() };
     let stream = timeout(CONNECT_WITHIN, connector.connect(&attempt.link.address)).await;
     attempt.fault = match stream.unwrap_or(Err(Fault::Slow)) {
-        Ok(line) => talk(&attempt.link, line).await,
+        Ok(wire) => talk(&attempt.link, wire).await,
         Err(fault) => {
             attempt.begun = Instant::now();
             fault
@@ -249,12 +249,12 @@ impl Drop for Attempt {
     }
 }
 
-async fn talk(link: &Link, line: Line) -> Fault {
+async fn talk(link: &Link, wire: Wire) -> Fault {
     let connection = Arc::new(Connection::new());
-    let mut writing = connection.write(line.to);
-    link.up(connection.clone(), line.is_near);
+    let mut writing = connection.write(wire.to);
+    link.up(connection.clone(), wire.is_near);
     let fault = tokio::select! {
-        fault = connection.listen(line.from) => fault,
+        fault = connection.listen(wire.from) => fault,
         written = writing.join_next() => match written {
             Some(Ok(Err(error))) => Fault::of(&error),
             _ => Fault::Closed,
@@ -273,14 +273,14 @@ struct Connector {
 }
 
 impl Connector {
-    async fn connect(&self, address: &str) -> Result<Line, Fault> {
+    async fn connect(&self, address: &str) -> Result<Wire, Fault> {
         let build = self.build.identity().await?;
         if let Some(near) = &self.near
             && let Some(mut stream) = near.connect(address).await
         {
             near.prove(&mut stream, Side::Asks).await?;
             exchange(&mut stream, build).await?;
-            return Ok(Line::near(stream));
+            return Ok(Wire::near(stream));
         }
         let unreachable = |error: std::io::Error| Fault::Unreachable(error.to_string());
         let stream = socket(TcpStream::connect(address).await.map_err(unreachable)?).map_err(unreachable)?;
@@ -288,7 +288,7 @@ impl Connector {
         let name = ServerName::try_from("peer").map_err(|_| Fault::Stranger)?;
         let mut stream = self.tls.connect(name, stream).await.map_err(|error| Fault::of(&error))?;
         exchange(&mut stream, build).await?;
-        Ok(Line::far(stream))
+        Ok(Wire::far(stream))
     }
 }
 

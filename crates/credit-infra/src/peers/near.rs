@@ -152,6 +152,6 @@ fn judged(directory: Metadata) -> Result<Metadata, String> {
 /// The socket of an address. A name of 16 letters, since the path of a socket may have some hundred, and an address more.
 fn path(directory: &Path, address: &str) -> PathBuf {
     let hash = Sha256::digest(address.as_bytes());
-    let name: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    directory.join(name)
+    let name = hash.iter().take(8).fold(0, |name: u64, byte| name << 8 | u64::from(*byte));
+    directory.join(format!("{name:016x}"))
 }

@@ -17,7 +17,7 @@ use super::fault::Fault;
 use super::frames::{FAILED, LONGEST, Outbox, PING, REFUSED, Reader, write};
 use super::hello::{Build, exchange};
 use super::near::{Near, Side};
-use super::socket::{Incoming, Line, socket};
+use super::socket::{Incoming, Wire, socket};
 
 /// So many connections at a time: one for each thread of each other process, and a deployment has far fewer.
 const CONNECTIONS: usize = 256;
@@ -158,10 +158,10 @@ impl Server {
         };
         drop(entry);
         match entered {
-            Ok(line) => {
+            Ok(wire) => {
                 if let Ok(place) = self.connections.clone().try_acquire_owned() {
                     self.full.store(false, Ordering::Relaxed);
-                    Visit::new(self).receive(line, stop, place).await;
+                    Visit::new(self).receive(wire, stop, place).await;
                 } else if !self.full.swap(true, Ordering::Relaxed) {
                     tracing::warn!(CONNECTIONS, "peers are sent away: there are too many");
                 }
@@ -170,20 +170,20 @@ impl Server {
         }
     }
 
-    async fn enter(&self, arrival: Arrival) -> Result<Line, Fault> {
+    async fn enter(&self, arrival: Arrival) -> Result<Wire, Fault> {
         let build = self.build.identity().await?;
         match (arrival, &self.near) {
             (Arrival::Near(mut stream), Some(near)) if near.is_ours(&stream) => {
                 near.prove(&mut stream, Side::Answers).await?;
                 exchange(&mut stream, build).await?;
-                Ok(Line::near(stream))
+                Ok(Wire::near(stream))
             }
             (Arrival::Near(_), _) => Err(Fault::Stranger),
             (Arrival::Far(stream), _) => {
                 let stream = socket(stream).map_err(|error| Fault::of(&error))?;
                 let mut stream = self.tls.accept(stream).await.map_err(|error| Fault::of(&error))?;
                 exchange(&mut stream, build).await?;
-                Ok(Line::far(stream))
+                Ok(Wire::far(stream))
             }
         }
     }
@@ -257,8 +257,8 @@ impl Visit {
         Self { server, desk: Arc::new(desk) }
     }
 
-    async fn receive(self, line: Line, mut stop: watch::Receiver<bool>, place: OwnedSemaphorePermit) {
-        let Line { from, to, .. } = line;
+    async fn receive(self, wire: Wire, mut stop: watch::Receiver<bool>, place: OwnedSemaphorePermit) {
+        let Wire { from, to, .. } = wire;
         let mut reader = Reader::new(from);
         // Ends with this, whatever ends this.
         let mut writing = JoinSet::new();

@@ -24,14 +24,14 @@ pub(super) fn socket(stream: TcpStream) -> io::Result<Socket> {
 }
 
 /// Both directions of a connection on which both sides have shown that they know the secret.
-pub(super) struct Line {
+pub(super) struct Wire {
     pub(super) from: Incoming,
     pub(super) to: Outgoing,
     /// Both ends are on one machine.
     pub(super) is_near: bool,
 }
 
-impl Line {
+impl Wire {
     pub(super) fn far(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
         let (from, to) = split(stream);
         Self { from: Box::new(from), to: Box::new(to), is_near: false }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use credit_core::ports::peers::{PeerError, Peers};
 use credit_infra::peers::{PeersSettings, TcpPeers};
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::{
@@ -135,7 +136,7 @@ async fn no_more_wait_for_an_answer_than_may() {
     assert_eq!(more, Err(PeerError::NotSent("too many messages wait for its answers".to_owned())));
     // Nor is it taken for dead, having so much to do: longer than a silent one is waited for.
     sleep(Duration::from_secs(3)).await;
-    assert!(!waiting.iter().any(|waiting| waiting.is_finished()), "it was given up");
+    assert!(!waiting.iter().any(JoinHandle::is_finished), "it was given up");
     held.may.add_permits(IN_FLIGHT + 1);
     for waiting in waiting {
         assert_eq!(waiting.await.expect("it ends"), Ok(Bytes::from_static(b"wait")));

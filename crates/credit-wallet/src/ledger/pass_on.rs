@@ -174,9 +174,8 @@ impl Book {
                 (&handings.answered, HandedOver::Answered(Err(problem)))
             }
             Some(Ok(Some(Said::Decided(outcome)))) => (&handings.answered, HandedOver::Answered(Ok(outcome))),
-            Some(Ok(None)) => (&handings.no_answer, HandedOver::Perhaps),
             Some(Err(PeerError::NotSent(_))) => (&handings.not_sent, HandedOver::Not),
-            Some(Err(PeerError::NoAnswer(_))) => (&handings.no_answer, HandedOver::Perhaps),
+            Some(Ok(None) | Err(PeerError::NoAnswer(_))) => (&handings.no_answer, HandedOver::Perhaps),
             None => {
                 let unknown = Problem::new(Code::OutcomeUnknown).retry_after(1);
                 (&handings.no_answer, HandedOver::Answered(Err(unknown)))
