@@ -64,16 +64,14 @@ impl Near {
         address: &str,
         secret: &[u8],
     ) -> Result<(Self, UnixListener), String> {
-        let place = judged(fs::metadata(directory).map_err(|error| error.to_string())?)?;
+        let why = |error: io::Error| error.to_string();
+        let place = judged(fs::metadata(directory).map_err(why)?)?;
         let own = path(directory, address);
-        match fs::symlink_metadata(&own) {
-            Ok(left) if left.file_type().is_socket() => {
-                fs::remove_file(&own).map_err(|error| error.to_string())?;
-            }
-            _ => {}
+        if fs::symlink_metadata(&own).is_ok_and(|left| left.file_type().is_socket()) {
+            fs::remove_file(&own).map_err(why)?;
         }
-        let listener = UnixListener::bind(&own).map_err(|error| error.to_string())?;
-        let file = fs::symlink_metadata(&own).map_err(|error| error.to_string())?;
+        let listener = UnixListener::bind(&own).map_err(why)?;
+        let file = fs::symlink_metadata(&own).map_err(why)?;
         let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
         mac.update(PURPOSE);
         let key = mac.finalize().into_bytes().to_vec().into();

@@ -78,7 +78,7 @@ async fn answers_are_true(seed: u64, shared: bool) {
         match (&answer, &again) {
             (Ok(first), Ok(again)) => {
                 assert!(again.replayed);
-                assert_eq!(told(&first), told(&again));
+                assert_eq!(told(first), told(again));
             }
             (Err(first), Err(again)) if first.code() == Code::InsufficientFunds => {
                 assert_eq!(again.code(), Code::InsufficientFunds);

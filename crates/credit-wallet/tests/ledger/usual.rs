@@ -134,7 +134,7 @@ async fn commands_with_a_key_are_decided_by_the_usual_writer_and_everybody_sees_
         let ask = keyed(Take::new(company.wallet, 2), &format!("call-{call}"));
         let again = company.books[(call + 1) % 3].submit(ask).await.expect("its answer");
         assert!(
-            again.replayed && told(&again) == told(&first),
+            again.replayed && told(&again) == told(first),
             "call {call} has one outcome at every process"
         );
     }
