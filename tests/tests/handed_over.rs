@@ -185,6 +185,13 @@ fn answered_alike(mut house: House) {
     post(&here, 422, &format!("/v1/transactions/{spent}/refund"), json!({"amount": 29}));
     let handed = house.handed_over((usual + 1) % PROCESSES, "answered") - before;
     assert!(handed >= calls, "{handed} of {calls} were handed over");
+    if house.near.is_some() {
+        let by_tcp = |log: String| [r#"by="TCP""#, r#""by":"TCP""#].iter().any(|by| log.contains(by));
+        assert!(
+            !house.servers.iter().any(|server| by_tcp(server.log())),
+            "not all was found in the directory"
+        );
+    }
     audit(&admin);
 }
 

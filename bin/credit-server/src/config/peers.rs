@@ -131,7 +131,7 @@ mod tests {
             (vec![("PEERS__LISTEN", "0.0.0.0:7071"), secret], "say in peers.advertise"),
             (vec![("PEERS__LISTEN", "somewhere"), secret], "is an address with a port"),
             (vec![("PEERS__ADVERTISE", "10.0.0.7:7071")], "it takes peers.listen as well"),
-            (vec![("PEERS__DIRECTORY", "/run/credit")], "peers.directory: is a shorter way"),
+            (vec![("PEERS__DIRECTORY", "/run/credit")], "is a shorter way to the other processes"),
             (
                 vec![("PEERS__LISTEN", "10.0.0.7:7071"), ("PEERS__ADVERTISE", "10.0.0.7"), secret],
                 "is a host and a port",

@@ -274,7 +274,22 @@ mod tests {
         let (here, there) = tokio::io::duplex(1000);
         let _writing = connection.write(here);
         let mut reader = Reader::new(there);
-        assert!(reader.more().await.expect("the first of them"));
-        let _small = asked(&connection, b"small");
+        let mut read = 0;
+        while read < 4 {
+            assert!(reader.more().await.expect("more of them"));
+            while read < 4
+                && let Some((number, message)) = reader.next().expect("frames")
+            {
+                assert_eq!((number, message.len()), (read + 1, large.len()));
+                read = number;
+            }
+            // Until all of it is written, all of it waits.
+            assert!(read >= 3 || connection.ask(b"small", hear().0).is_err(), "{read}");
+        }
+        let mut room = connection.ask(b"small", hear().0);
+        while room.is_err() {
+            tokio::task::yield_now().await;
+            room = connection.ask(b"small", hear().0);
+        }
     }
 }

@@ -42,6 +42,10 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// Waits for more bytes; `false`: there are no more. Nothing is lost if it is not waited for to the end.
     pub(super) async fn more(&mut self) -> io::Result<bool> {
         self.forget_what_was_taken();
+        // The memory of a long one is not kept.
+        if self.buffer.is_empty() && self.buffer.capacity() > 4 * READ {
+            self.buffer = BytesMut::new();
+        }
         self.buffer.reserve(READ);
         Ok(self.from.read_buf(&mut self.buffer).await? > 0)
     }
@@ -88,6 +92,8 @@ struct Waiting {
     taken: u64,
     /// How many frames were put in and are not known to be written.
     unwritten: usize,
+    /// How many bytes were taken and are not known to be written.
+    taken_bytes: usize,
     /// Nothing more may be put in.
     is_closed: bool,
 }
@@ -118,9 +124,10 @@ impl Outbox {
         true
     }
 
-    /// How many bytes wait to be taken.
+    /// How many bytes wait to be written.
     pub(super) fn len(&self) -> usize {
-        self.waiting.lock().bytes.len()
+        let waiting = self.waiting.lock();
+        waiting.bytes.len() + waiting.taken_bytes
     }
 
     /// Nothing more can be put in. What is in is written, and then the stream is closed.
@@ -134,6 +141,7 @@ impl Outbox {
         let mut waiting = self.waiting.lock();
         waiting.is_closed = true;
         waiting.bytes = Vec::new();
+        waiting.taken_bytes = 0;
         Abandoned { taken: waiting.taken, unwritten: std::mem::take(&mut waiting.unwritten) }
     }
 
@@ -142,11 +150,13 @@ impl Outbox {
         let mut waiting = self.waiting.lock();
         std::mem::swap(&mut waiting.bytes, batch);
         waiting.taken = waiting.last;
+        waiting.taken_bytes = batch.len();
         (waiting.unwritten, waiting.is_closed)
     }
 
     fn written(&self, frames: usize) {
         let mut waiting = self.waiting.lock();
+        waiting.taken_bytes = 0;
         waiting.unwritten = waiting.unwritten.saturating_sub(frames);
     }
 }
@@ -271,7 +281,7 @@ mod tests {
         assert!(outbox.put(1, &[b"taken"]));
         assert_eq!(outbox.take(&mut Vec::new()), (1, false));
         assert!(outbox.put(2, &[b"waits"]));
-        assert_eq!(outbox.len(), HEAD + 5);
+        assert_eq!(outbox.len(), 2 * (HEAD + 5), "what is being written waits as well");
         assert_eq!(outbox.abandon(), Abandoned { taken: 1, unwritten: 2 });
         assert!(!outbox.put(3, &[b"too late"]) && outbox.len() == 0);
         assert_eq!(outbox.abandon(), Abandoned { taken: 1, unwritten: 0 });

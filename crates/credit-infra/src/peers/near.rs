@@ -6,12 +6,13 @@
 
 use std::fs::{self, Metadata};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretSlice};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -48,12 +49,13 @@ impl Side {
 /// Where the processes of one machine find each other.
 pub(super) struct Near {
     directory: PathBuf,
-    key: SecretSlice<u8>,
+    key: Key,
     /// Whose this process is.
     user: u32,
     /// Our own socket, and which file it is: another process may have put its own there since.
     own: PathBuf,
     file: (u64, u64),
+    has_left: AtomicBool,
 }
 
 impl Near {
@@ -66,33 +68,53 @@ impl Near {
     ) -> Result<(Self, UnixListener), String> {
         let why = |error: io::Error| error.to_string();
         let place = judged(fs::metadata(directory).map_err(why)?)?;
-        let own = path(directory, address);
-        if fs::symlink_metadata(&own).is_ok_and(|left| left.file_type().is_socket()) {
-            fs::remove_file(&own).map_err(why)?;
+        let key = Key::of(secret);
+        let own = key.path(directory, address);
+        // Beside it at first: what is there is replaced at one go, and only if the directory is ours.
+        let new = own.with_extension("new");
+        if fs::symlink_metadata(&new).is_ok() {
+            fs::remove_file(&new).map_err(why)?;
         }
-        let listener = UnixListener::bind(&own).map_err(why)?;
-        let file = fs::symlink_metadata(&own).map_err(why)?;
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
-        mac.update(PURPOSE);
-        let key = mac.finalize().into_bytes().to_vec().into();
+        let listener = UnixListener::bind(&new).map_err(why)?;
+        let file = fs::symlink_metadata(&new).map_err(why)?;
+        let moved = if file.uid() == place.uid() {
+            fs::rename(&new, &own).map_err(why)
+        } else {
+            Err("it belongs to another user than this process".to_owned())
+        };
+        if let Err(why) = moved {
+            let _left = fs::remove_file(&new);
+            return Err(why);
+        }
         let near = Self {
             directory: directory.to_owned(),
             key,
             user: file.uid(),
             own,
             file: (file.dev(), file.ino()),
+            has_left: AtomicBool::new(false),
         };
-        if near.user == place.uid() {
-            Ok((near, listener))
-        } else {
-            Err("it belongs to another user than this process".to_owned())
+        Ok((near, listener))
+    }
+
+    /// Takes its socket away, as long as it is the one that is listened on: later another file may have its number.
+    pub(super) fn leave(&self) {
+        if self.has_left.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let is_own = |file: &Metadata| (file.dev(), file.ino()) == self.file;
+        if fs::symlink_metadata(&self.own).is_ok_and(|file| is_own(&file)) {
+            // It is replaced at the next start otherwise.
+            let _left = fs::remove_file(&self.own);
         }
     }
 
     /// The process of that address, if it is on this machine.
     pub(super) async fn connect(&self, address: &str) -> Option<UnixStream> {
-        let stream = UnixStream::connect(path(&self.directory, address)).await.ok()?;
-        self.is_ours(&stream).then_some(stream)
+        let stream = UnixStream::connect(self.key.path(&self.directory, address)).await;
+        let stream =
+            stream.inspect_err(|error| tracing::debug!(address, %error, "not found in peers.directory"));
+        stream.ok().filter(|stream| self.is_ours(stream))
     }
 
     /// Whether the other end is of the same user.
@@ -117,23 +139,43 @@ impl Near {
     }
 
     fn signed(&self, side: Side, own: &[u8; CHALLENGE], other: &[u8; CHALLENGE]) -> Hmac<Sha256> {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(self.key.expose_secret()).expect("HMAC takes keys of any length");
-        mac.update(own);
-        mac.update(other);
-        mac.update(side.name());
-        mac
+        self.key.signing(&[own, other, side.name()])
     }
 }
 
 impl Drop for Near {
     fn drop(&mut self) {
-        let is_own = |file: &Metadata| (file.dev(), file.ino()) == self.file;
-        if fs::symlink_metadata(&self.own).is_ok_and(|file| is_own(&file)) {
-            // It is replaced at the next start otherwise.
-            let _left = fs::remove_file(&self.own);
-        }
+        self.leave();
     }
+}
+
+/// What the secret makes for this.
+struct Key(SecretSlice<u8>);
+
+impl Key {
+    fn of(secret: &[u8]) -> Self {
+        Self(signing(secret, &[PURPOSE]).finalize().into_bytes().to_vec().into())
+    }
+
+    fn signing(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
+        signing(self.0.expose_secret(), parts)
+    }
+
+    /// The socket of an address: another deployment's has another name. It has 16 letters, since the path of a socket may have some
+    /// hundred, and an address more.
+    fn path(&self, directory: &Path, address: &str) -> PathBuf {
+        let hash = self.signing(&[b"socket", address.as_bytes()]).finalize().into_bytes();
+        let name = hash.iter().take(8).fold(0, |name: u64, byte| name << 8 | u64::from(*byte));
+        directory.join(format!("{name:016x}"))
+    }
+}
+
+fn signing(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    for part in parts {
+        mac.update(part);
+    }
+    mac
 }
 
 /// Whether others can put something there.
@@ -145,11 +187,4 @@ fn judged(directory: Metadata) -> Result<Metadata, String> {
     } else {
         Ok(directory)
     }
-}
-
-/// The socket of an address. A name of 16 letters, since the path of a socket may have some hundred, and an address more.
-fn path(directory: &Path, address: &str) -> PathBuf {
-    let hash = Sha256::digest(address.as_bytes());
-    let name = hash.iter().take(8).fold(0, |name: u64, byte| name << 8 | u64::from(*byte));
-    directory.join(format!("{name:016x}"))
 }

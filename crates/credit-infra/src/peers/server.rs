@@ -123,6 +123,10 @@ impl Server {
                 }
             }
         }
+        // While it is listened on, its socket is told from the one of whoever comes after us.
+        if let Some(near) = &self.near {
+            near.leave();
+        }
         drop(doors);
         while visits.join_next().await.is_some() {}
     }
@@ -347,5 +351,47 @@ impl Drop for Back {
         if let Some(desk) = self.desk.take() {
             desk.answer(self.number | FAILED, &[]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn each_place_is_given_back_once_whatever_becomes_of_the_answer() {
+        let desk = Arc::new(Desk { outbox: Outbox::default(), places: Semaphore::new(IN_WORK.into()) });
+        let take = |number| {
+            desk.places.try_acquire().expect("a place").forget();
+            Back { number, desk: Some(desk.clone()) }
+        };
+        let free = || usize::from(IN_WORK) - desk.places.available_permits();
+        let (written, failed, waits, late) = (take(1), take(2), take(3), take(4));
+        assert_eq!(free(), 4);
+        let (here, there) = tokio::io::duplex(1000);
+        let closes = Closes(desk.clone());
+        let writing = tokio::spawn(async move {
+            let desk = &closes.0;
+            write(&desk.outbox, here, |frames| desk.places.add_permits(frames)).await
+        });
+        written.bring(&[b"an", b"swer"]);
+        drop(failed);
+        let mut reader = Reader::new(there);
+        let mut heard = Vec::new();
+        while heard.len() < 2 {
+            assert!(reader.more().await.expect("a stream"));
+            while let Some((number, answer)) = reader.next().expect("frames") {
+                heard.push((number, answer.to_vec()));
+            }
+        }
+        assert_eq!(heard, [(1, b"answer".to_vec()), (2 | FAILED, Vec::new())]);
+        assert_eq!(free(), 2, "what waits has its place");
+        // Nobody writes any more, before and after the answer is there.
+        waits.bring(&[b"in the outbox"]);
+        writing.abort();
+        assert!(writing.await.is_err_and(|error| error.is_cancelled()));
+        assert_eq!(free(), 1);
+        late.bring(&[b"too late"]);
+        assert_eq!(free(), 0);
     }
 }

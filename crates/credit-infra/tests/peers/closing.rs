@@ -98,6 +98,28 @@ async fn an_answer_that_never_comes_does_not_hold_up_the_end_for_ever() {
     assert_eq!(held.done(), 1);
 }
 
+#[tokio::test]
+async fn who_has_hung_up_is_not_waited_for() {
+    let held = Echo::held(1);
+    let (one, other) = (asker(), answering(held.clone()));
+    answered(&one, other.address(), "ready").await;
+    let waiting: Vec<_> = (0..10).map(|_| asking(&one, other.address(), "wait")).collect();
+    held.asked_for(11).await;
+    one.close().await;
+    for waiting in waiting {
+        assert!(waiting.await.expect("it ends").is_err());
+    }
+    held.may.add_permits(100);
+    until("they are done", || held.done() == 11).await;
+    let begun = Instant::now();
+    other.close().await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "it waited for what nobody hears: {:?}",
+        begun.elapsed()
+    );
+}
+
 /// Holds what it answers for, as a service does that asks others too.
 struct Holding {
     _peers: Arc<TcpPeers>,

@@ -140,14 +140,18 @@ async fn the_secret_is_asked_for_here_too() {
     let other = answering_near(house.path(), &echo);
     let stranger = started(near(house.path(), OTHER_SECRET, "127.0.0.1:0"));
     stranger.answer_with(each(echo.clone()));
-    let reason = "it does not know the secret of this deployment";
-    not_sent_since(&stranger, NOWHERE, reason).await;
-    not_sent_since(&other, stranger.address(), reason).await;
-    assert_eq!(echo.asked(), 0);
+    // By another secret a socket has another name: nobody is found, and by TCP nobody is believed.
+    not_sent_since(&stranger, NOWHERE, "it cannot be reached").await;
+    not_sent_since(&other, stranger.address(), "it does not know the secret of this deployment").await;
+    // Nor do two deployments take each other's sockets that have the same address.
+    let same = started(near(house.path(), OTHER_SECRET, NOWHERE));
+    assert_eq!(answered(&asker_near(house.path()), NOWHERE, "ours").await, "ours");
+    drop(same);
+    assert_eq!(echo.asked(), 1);
     let program =
         started(PeersSettings { build: Some([2; 32]), ..near(house.path(), SECRET, "127.0.0.1:0") });
     not_sent_since(&program, NOWHERE, "it runs another version of the program").await;
-    assert_eq!(echo.asked(), 0);
+    assert_eq!(echo.asked(), 1);
 }
 
 #[tokio::test]
