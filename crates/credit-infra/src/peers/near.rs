@@ -67,7 +67,11 @@ impl Near {
         secret: &[u8],
     ) -> Result<(Self, UnixListener), String> {
         let why = |error: io::Error| error.to_string();
-        let place = judged(fs::metadata(directory).map_err(why)?)?;
+        let missing = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => "it is missing: mkdir -m 700".to_owned(),
+            _ => error.to_string(),
+        };
+        let place = judged(fs::metadata(directory).map_err(missing)?)?;
         let key = Key::of(secret);
         let own = key.path(directory, address);
         // Beside it at first: what is there is replaced at one go, and only if the directory is ours.

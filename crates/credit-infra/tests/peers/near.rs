@@ -218,7 +218,7 @@ async fn a_directory_that_is_not_ours_alone_is_refused_in_a_sentence() {
         let begin = format!("peers cannot be listened for in {}: ", directory.display());
         told.strip_prefix(&begin).expect("which directory").to_owned()
     };
-    assert_eq!(why(&house.path().join("missing")), "No such file or directory (os error 2)");
+    assert_eq!(why(&house.path().join("missing")), "it is missing: mkdir -m 700");
     let file = house.path().join("file");
     fs::write(&file, "").expect("a file");
     assert_eq!(why(&file), "it is no directory");
