@@ -22,6 +22,11 @@ const RESUME: Duration = Duration::from_secs(3);
 /// The same when it hangs: two seconds until nobody believes any more that it answers.
 const RESUME_HUNG: Duration = Duration::from_secs(6);
 
+/// The one that does not know the others, where there is one.
+const HERMIT: usize = PROCESSES - 1;
+/// How long it may wait beside a busy writer, which lets one in after 32 of its slots, on a machine that others use too.
+const GETS_IN: Duration = Duration::from_secs(4);
+
 /// Three processes of an application.
 struct House {
     servers: Vec<Server>,
@@ -66,6 +71,11 @@ impl House {
         line.unwrap_or_else(|| panic!("no {name} in {}", metrics.body)).parse().expect("a number")
     }
 
+    /// How many commands those before the hermit have handed over.
+    fn handed_over_by_the_others(&self) -> u64 {
+        (0..HERMIT).map(|process| self.handed_over(process, "answered")).sum()
+    }
+
     /// The process that the others hand their commands to, once they all do.
     fn usual(&self) -> usize {
         let limit = Instant::now() + Duration::from_secs(30);
@@ -84,13 +94,18 @@ impl House {
 
     /// Load on all processes while `trouble` happens; then the audit.
     fn under_load(&mut self, trouble: impl FnOnce(&mut Self, &Load<'_>)) {
+        self.under_load_of(PROCESSES, trouble);
+    }
+
+    /// Load on the first `busy` processes, and the same.
+    fn under_load_of(&mut self, busy: usize, trouble: impl FnOnce(&mut Self, &Load<'_>)) {
         let apps: Vec<_> = (0..PROCESSES).map(|process| self.app(process)).collect();
         let owner = register(&apps[0]);
         purchase(&apps[0], &owner.wallet, START);
         let load = Load::on(&owner.wallet, START);
         std::thread::scope(|scope| {
-            for caller in 0..PROCESSES * CALLERS {
-                let (load, app) = (&load, &apps[caller % PROCESSES]);
+            for caller in 0..busy * CALLERS {
+                let (load, app) = (&load, &apps[caller % busy]);
                 scope.spawn(move || load.call(app));
             }
             // Also when it panics: else the callers would never end.
@@ -277,17 +292,47 @@ fn a_process_that_does_not_know_the_secret_is_neither_asked_nor_answered() {
     });
 }
 
+/// Three processes of which the last does not know of the others, nor they of it.
+fn house_with_a_hermit() -> House {
+    let mut house = House::open();
+    let hermit = &mut house.servers[HERMIT];
+    hermit.unset("CREDIT_PEERS__LISTEN");
+    assert_eq!(hermit.terminate().expect("it ends"), Some(0));
+    hermit.start_again().expect("it starts again");
+    house
+}
+
 #[test]
 fn a_process_without_peers_shares_the_book_with_those_that_have_some() {
-    let mut house = House::open();
-    let last = PROCESSES - 1;
-    house.servers[last].unset("CREDIT_PEERS__LISTEN");
-    assert_eq!(house.servers[last].terminate().expect("it ends"), Some(0));
-    house.servers[last].start_again().expect("it starts again");
+    let mut house = house_with_a_hermit();
     house.under_load(|house, load| {
         load.wait_for_more(500);
-        assert_eq!(house.handed_over(last, "answered") + house.handed_over(last, "not_sent"), 0);
-        let handed: u64 = (0..last).map(|process| house.handed_over(process, "answered")).sum();
-        assert!(handed > 0, "the two others hand over all the same");
+        assert_eq!(house.handed_over(HERMIT, "answered") + house.handed_over(HERMIT, "not_sent"), 0);
+        assert!(house.handed_over_by_the_others() > 0, "the two others hand over all the same");
+    });
+}
+
+/// It is forgotten between its calls, and the usual writer fills one slot after the other.
+#[test]
+fn a_process_without_peers_gets_in_beside_a_busy_writer_also_if_it_posts_now_and_then() {
+    let mut house = house_with_a_hermit();
+    house.under_load_of(HERMIT, |house, load| {
+        let limit = Instant::now() + Duration::from_secs(30);
+        while house.handed_over_by_the_others() == 0 {
+            assert!(Instant::now() < limit, "nobody hands anything over");
+            load.wait_for_more(50);
+        }
+        let (app, now_and_then) = (house.app(HERMIT), Duration::from_millis(1_300));
+        let owner = register(&app);
+        let waited: Vec<_> = (0..6)
+            .map(|_| {
+                std::thread::sleep(now_and_then);
+                let begun = Instant::now();
+                purchase(&app, &owner.wallet, 1);
+                begun.elapsed()
+            })
+            .collect();
+        println!("{waited:?}");
+        assert!(waited.iter().all(|waited| *waited < GETS_IN), "{waited:?}");
     });
 }
