@@ -2,13 +2,14 @@
 //! restarted or is not believed: no answered call is lost, none is invented, and the others go on.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use credit_infra::testkit::mongod::{fresh_database, shared};
 use credit_tests::client::Client;
 use credit_tests::load::Load;
 use credit_tests::server::{HANDING, NEAR, Server, near, on_mongodb};
-use credit_tests::story::{audit, purchase, register, unique};
+use credit_tests::story::{audit, purchase, register, unique, wallet};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -24,7 +25,9 @@ const RESUME_HUNG: Duration = Duration::from_secs(6);
 
 /// The one that does not know the others, where there is one.
 const HERMIT: usize = PROCESSES - 1;
-/// How long it may wait beside a busy writer, which lets one in after 32 of its slots, on a machine that others use too.
+/// Callers of each of the others that keep the writer busy: they never rest.
+const CROWD: usize = 16;
+/// How long it may wait beside a busy writer: far longer than it does, on a machine that others use too.
 const GETS_IN: Duration = Duration::from_secs(4);
 
 /// Three processes of an application.
@@ -72,11 +75,11 @@ impl House {
     }
 
     /// Waits until one of those before the hermit hands its commands to the other, however many calls come before.
-    fn wait_until_the_others_hand_over(&self, load: &Load<'_>) {
+    fn wait_until_the_others_hand_over(&self) {
         let limit = Instant::now() + Duration::from_secs(30);
         while (0..HERMIT).all(|process| self.handed_over(process, "answered") == 0) {
             assert!(Instant::now() < limit, "nobody hands anything over");
-            load.wait_for_more(50);
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 
@@ -98,18 +101,13 @@ impl House {
 
     /// Load on all processes while `trouble` happens; then the audit.
     fn under_load(&mut self, trouble: impl FnOnce(&mut Self, &Load<'_>)) {
-        self.under_load_of(PROCESSES, trouble);
-    }
-
-    /// Load on the first `busy` processes, and the same.
-    fn under_load_of(&mut self, busy: usize, trouble: impl FnOnce(&mut Self, &Load<'_>)) {
         let apps: Vec<_> = (0..PROCESSES).map(|process| self.app(process)).collect();
         let owner = register(&apps[0]);
         purchase(&apps[0], &owner.wallet, START);
         let load = Load::on(&owner.wallet, START);
         std::thread::scope(|scope| {
-            for caller in 0..busy * CALLERS {
-                let (load, app) = (&load, &apps[caller % busy]);
+            for caller in 0..PROCESSES * CALLERS {
+                let (load, app) = (&load, &apps[caller % PROCESSES]);
                 scope.spawn(move || load.call(app));
             }
             // Also when it panics: else the callers would never end.
@@ -310,29 +308,61 @@ fn house_with_a_hermit() -> House {
 fn a_process_without_peers_shares_the_book_with_those_that_have_some() {
     let mut house = house_with_a_hermit();
     house.under_load(|house, load| {
-        house.wait_until_the_others_hand_over(load);
+        house.wait_until_the_others_hand_over();
         load.wait_for_more(500);
         assert_eq!(house.handed_over(HERMIT, "answered") + house.handed_over(HERMIT, "not_sent"), 0);
     });
 }
 
-/// It is forgotten between its calls, and the usual writer fills one slot after the other.
+/// It is forgotten between its calls, and the usual writer has the next group ready whenever one has landed.
 #[test]
 fn a_process_without_peers_gets_in_beside_a_busy_writer_also_if_it_posts_now_and_then() {
-    let mut house = house_with_a_hermit();
-    house.under_load_of(HERMIT, |house, load| {
-        house.wait_until_the_others_hand_over(load);
-        let (app, now_and_then) = (house.app(HERMIT), Duration::from_millis(1_300));
-        let owner = register(&app);
+    let house = house_with_a_hermit();
+    let apps: Vec<_> = (0..PROCESSES).map(|process| house.app(process)).collect();
+    let owners = [register(&apps[0]), register(&apps[HERMIT])];
+    purchase(&apps[0], &owners[0].wallet, START);
+    let ended = AtomicBool::new(false);
+    let (waited, busy) = std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..HERMIT * CROWD)
+            .map(|caller| {
+                let (app, ended) = (&apps[caller % HERMIT], &ended);
+                let spend = json!({"type": "spend", "wallet_id": owners[0].wallet, "amount": 1});
+                scope.spawn(move || {
+                    let mut calls = 0;
+                    while !ended.load(Ordering::Relaxed) {
+                        let answer = app.post_once("/v1/transactions", &unique("busy-"), &spend);
+                        assert_eq!(answer.status, 201, "{}", answer.body);
+                        calls += 1;
+                    }
+                    calls
+                })
+            })
+            .collect();
+        let _ends = Ends(&ended);
+        house.wait_until_the_others_hand_over();
         let waited: Vec<_> = (0..6)
             .map(|_| {
-                std::thread::sleep(now_and_then);
+                std::thread::sleep(Duration::from_millis(1_300));
                 let begun = Instant::now();
-                purchase(&app, &owner.wallet, 1);
+                purchase(&apps[HERMIT], &owners[1].wallet, 1);
                 begun.elapsed()
             })
             .collect();
-        println!("{waited:?}");
-        assert!(waited.iter().all(|waited| *waited < GETS_IN), "{waited:?}");
+        ended.store(true, Ordering::Relaxed);
+        (waited, callers.into_iter().map(|caller| caller.join().expect("a caller")).sum::<i64>())
     });
+    println!("{waited:?} beside {busy} calls");
+    assert!(waited.iter().all(|waited| *waited < GETS_IN), "{waited:?}");
+    assert_eq!(wallet(&apps[HERMIT], &owners[0].wallet)["balance"], START - busy);
+    for server in &house.servers {
+        audit(&server.admin());
+    }
+}
+
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

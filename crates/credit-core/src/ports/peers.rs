@@ -23,8 +23,9 @@ pub trait Peers: Send + Sync {
     /// Where the others reach this process.
     fn address(&self) -> &str;
 
-    /// Asks the process at an address; from within a runtime, in which the answer is heard. Never waits, not even for a connection: as long as there is none the message is not
-    /// sent, and one is made meanwhile. Otherwise whoever hears is told once, by the answer or by why there is none.
+    /// Asks the process at an address; from within a runtime, in which the answer is heard. Never waits, not even for a
+    /// connection: as long as there is none the message is not sent, and one is made meanwhile. Otherwise whoever hears is
+    /// told once, by the answer or by why there is none.
     fn ask(&self, address: &str, message: &[u8], hear: Hear) -> Result<(), PeerError>;
 
     /// From now on others are answered by this. Before that they cannot ask.
