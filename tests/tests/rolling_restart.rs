@@ -149,6 +149,11 @@ fn nor_does_one_where_they_hand_each_other_commands() {
     restart_in_turn(&HANDING);
 }
 
+#[test]
+fn nor_where_each_does_so_with_one_thread() {
+    restart_in_turn(&[&HANDING[..], &[("CREDIT_SERVER__WORKERS", "1")]].concat());
+}
+
 fn restart_in_turn(more: &[(&str, &str)]) {
     let database = fresh_database();
     let uri = shared().uri();

@@ -11,12 +11,19 @@ use serde_json::{Value, json};
 
 const IN_FLIGHT: usize = 200;
 const START: i64 = 10_000;
+/// A process with one thread for calls has its lanes on it, one with more has them beside, and each ends in its own order.
+const THREADS: [&str; 2] = ["1", "2"];
 
 /// A spend in the middle of its body.
 struct HalfSent {
     stream: TcpStream,
     key: String,
     rest: String,
+}
+
+fn start(threads: &str, drain_delay: &str) -> Server {
+    let settings = [("CREDIT_SERVER__WORKERS", threads), ("CREDIT_SERVER__DRAIN_DELAY", drain_delay)];
+    Server::start(&settings).expect("a server")
 }
 
 fn connect(server: &Server) -> TcpStream {
@@ -73,7 +80,11 @@ fn whole(bytes: &[u8]) -> Option<(u16, String)> {
 
 #[test]
 fn of_two_hundred_calls_in_flight_each_has_a_definite_answer_and_the_books_agree() {
-    let mut server = Server::start(&[]).expect("a server");
+    THREADS.into_iter().for_each(stop_with_calls_in_flight);
+}
+
+fn stop_with_calls_in_flight(threads: &str) {
+    let mut server = Server::start(&[("CREDIT_SERVER__WORKERS", threads)]).expect("a server");
     let owner = register(&server.app());
     purchase(&server.app(), &owner.wallet, START);
     let begun: Vec<HalfSent> = (0..IN_FLIGHT).map(|_| half_sent(&server, &owner.wallet)).collect();
@@ -116,7 +127,11 @@ fn of_two_hundred_calls_in_flight_each_has_a_definite_answer_and_the_books_agree
 
 #[test]
 fn while_load_balancers_notice_it_is_not_ready_and_answers_as_ever() {
-    let mut server = Server::start(&[("CREDIT_SERVER__DRAIN_DELAY", "2s")]).expect("a server");
+    THREADS.into_iter().for_each(drain);
+}
+
+fn drain(threads: &str) {
+    let mut server = start(threads, "2s");
     let owner = register(&server.app());
     purchase(&server.app(), &owner.wallet, START);
     let (nobody, app) = (server.nobody(), server.app());
@@ -151,7 +166,11 @@ fn ask(stream: &mut TcpStream, path: &str) -> String {
 
 #[test]
 fn who_keeps_a_connection_open_is_told_to_come_back_over_another_one() {
-    let mut server = Server::start(&[("CREDIT_SERVER__DRAIN_DELAY", "3s")]).expect("a server");
+    THREADS.into_iter().for_each(keep_a_connection);
+}
+
+fn keep_a_connection(threads: &str) {
+    let mut server = start(threads, "3s");
     let mut kept = connect(&server);
     for _ in 0..2 {
         let answer = ask(&mut kept, "/health/live");
@@ -172,8 +191,28 @@ fn who_keeps_a_connection_open_is_told_to_come_back_over_another_one() {
 }
 
 #[test]
+fn a_connection_that_asks_nothing_holds_no_stop_up() {
+    THREADS.into_iter().for_each(stop_beside_an_idle_connection);
+}
+
+fn stop_beside_an_idle_connection(threads: &str) {
+    let mut server = Server::start(&[("CREDIT_SERVER__WORKERS", threads)]).expect("a server");
+    let mut kept = connect(&server);
+    let answer = ask(&mut kept, "/health/live");
+    assert!(answer.starts_with("http/1.1 200"), "{answer}");
+    let began = Instant::now();
+    assert_eq!(server.terminate().expect("it ends"), Some(0), "{}", server.log());
+    assert!(began.elapsed() < Duration::from_secs(5), "{threads}: {:?}", began.elapsed());
+    assert_eq!(kept.read(&mut [0]).expect("the end"), 0, "it is closed, not reset");
+}
+
+#[test]
 fn a_second_signal_hurries() {
-    let mut server = Server::start(&[("CREDIT_SERVER__DRAIN_DELAY", "60s")]).expect("a server");
+    THREADS.into_iter().for_each(hurry);
+}
+
+fn hurry(threads: &str) {
+    let mut server = start(threads, "60s");
     let pid = server.pid().to_string();
     let began = Instant::now();
     let code = std::thread::scope(|scope| {

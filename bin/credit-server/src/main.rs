@@ -20,6 +20,7 @@ mod serve;
 mod street;
 mod tls;
 mod waiting_room;
+mod web;
 mod wiring;
 
 use std::path::PathBuf;

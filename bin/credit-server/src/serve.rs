@@ -4,13 +4,8 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
-use actix_web::http::ConnectionType;
-use actix_web::middleware::{Next, from_fn};
-use actix_web::{App, HttpServer};
+use actix_web::dev::ServerHandle;
 use anyhow::{Context, Result, anyhow, bail};
-use credit_api::RenderMetrics;
 use credit_api::ports::{Profiles, Traces};
 use credit_infra::traces::{TraceSettings, Tracing};
 use credit_infra::vault::Vault;
@@ -28,10 +23,8 @@ use crate::profiles::{self, ProcessProfiles};
 use crate::street::Street;
 use crate::tls::Certificate;
 use crate::waiting_room::WaitingRoom;
+use crate::web::{Waiting, Web, serve_metrics};
 use crate::wiring::{Process, Service};
-
-/// Threads that a worker may use for work that blocks: reading a request never does, packing a large answer does.
-const BLOCKING_THREADS: usize = 4;
 
 /// Between two attempts to make the first admin while the store is away.
 const FIRST_START_PAUSE: Duration = Duration::from_secs(1);
@@ -49,7 +42,7 @@ pub(crate) fn run(sources: Sources) -> Result<(), Failure> {
     let log = crate::log::start(&before.log, tracing.as_ref());
     let traces = tracing.clone().map(|tracing| -> Arc<dyn Traces> { Arc::new(JoinedTraces(tracing)) });
     let profiles = before.profiling.then(|| -> Arc<dyn Profiles> { Arc::new(ProcessProfiles::default()) });
-    let process = Process { vault: None, has_peers: true, log: Some(log), traces, profiles };
+    let process = Process { vault: None, has_peers: true, lanes: None, log: Some(log), traces, profiles };
     let started = Instant::now();
     let system = actix_web::rt::System::new();
     let ended = system.block_on(serve(sources, before, process, started));
@@ -116,6 +109,8 @@ async fn serve(
         }
         _ => settings,
     };
+    let waiting = Waiting::start(&settings.server, api, certificate.as_ref()).await?;
+    process.lanes = waiting.lanes();
     let service = Arc::new(Service::over_store_in(&settings, &process)?);
     registry.begin(&Known { jobs: service.job_names() });
     let measured = service.clone();
@@ -125,7 +120,7 @@ async fn serve(
         Arc::new(Street::new(&settings.allowed_origins, service.door.ids.clone(), certificate.is_some()));
     // From here on it answers, and says that it is not ready until the first admin and its key are there.
     service.manager.start_preparing();
-    let api = serve_api(&settings.server, api, certificate.as_ref(), &service, &street)?;
+    let api = waiting.serve(&service, &street);
     let scrapes = serve_metrics(scrapes, &service, &collected)?;
 
     let watch = KeyWatch::new(sources, &settings, service.clone(), vault);
@@ -211,88 +206,13 @@ async fn first_credentials(
     }
 }
 
-pub(crate) fn serve_api(
-    server: &Server,
-    listener: TcpListener,
-    certificate: Option<&Arc<Certificate>>,
-    service: &Arc<Service>,
-    street: &Arc<Street>,
-) -> Result<ServerHandle> {
-    let (service, street) = (service.clone(), street.clone());
-    let mut http = HttpServer::new(move || {
-        let (street, house) = (street.clone(), service.clone());
-        App::new()
-            .wrap(from_fn(move |request, next| street.clone().pass(request, next)))
-            .wrap(from_fn(move |request, next| say_goodbye(house.clone(), request, next)))
-            .configure(|config| service.manager.configure(config, &service.door))
-    })
-    .keep_alive(server.keep_alive)
-    .client_request_timeout(server.request_timeout)
-    .tls_handshake_timeout(server.request_timeout)
-    .client_disconnect_timeout(Duration::from_secs(1))
-    .max_connections(server.max_connections)
-    .worker_max_blocking_threads(BLOCKING_THREADS)
-    .shutdown_timeout(server.shutdown_timeout.as_secs())
-    .disable_signals();
-    if let Some(workers) = server.workers {
-        http = http.workers(workers);
-    }
-    let http = match (certificate, &server.tls) {
-        (Some(certificate), Some(tls)) => {
-            actix_web::rt::spawn(certificate.clone().keep_fresh(tls.reload));
-            http.listen_rustls_0_23(listener, certificate.server_config())
-        }
-        _ if server.h2c => http.listen_auto_h2c(listener),
-        _ => http.listen(listener),
-    };
-    Ok(start(http.context("the API cannot be served")?.run()))
-}
-
-/// An answer of a process that stops is the last on its connection: who has kept one open, past every load balancer, goes
-/// elsewhere with its next call instead of meeting a socket that closes.
-async fn say_goodbye<B: MessageBody>(
-    service: Arc<Service>,
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, actix_web::Error> {
-    let mut response = next.call(request).await?;
-    if service.manager.is_draining() {
-        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
-    }
-    Ok(response)
-}
-
-pub(crate) fn serve_metrics(
-    listener: TcpListener,
-    service: &Arc<Service>,
-    render: &RenderMetrics,
-) -> Result<ServerHandle> {
-    let (service, render) = (service.clone(), render.clone());
-    let http = HttpServer::new(move || {
-        App::new().configure(|config| credit_api::configure_metrics(config, &service.door, &render))
-    })
-    .workers(1)
-    .worker_max_blocking_threads(1)
-    .shutdown_timeout(1)
-    .disable_signals()
-    .listen(listener)
-    .context("the metrics cannot be served")?;
-    Ok(start(http.run()))
-}
-
-fn start(server: actix_web::dev::Server) -> ServerHandle {
-    let handle = server.handle();
-    actix_web::rt::spawn(server);
-    handle
-}
-
 /// Not ready any more, and answering as ever while load balancers notice, each time the last on its connection; no new
 /// connections, and idle ones are closed;
 /// what is in flight finishes, unless a second signal or the timeout comes first; the modules stop, which drains the
 /// ledger; the store is closed. That takes as long again at most, and with a second signal [`HURRY`]: a store that does not
 /// answer keeps nobody for ever, and it fails then.
 async fn stop(
-    api: &ServerHandle,
+    api: &Web,
     scrapes: &ServerHandle,
     service: &Service,
     signals: &mut Signals,
@@ -300,7 +220,7 @@ async fn stop(
 ) -> Result<()> {
     service.manager.start_draining();
     let is_hurried = tokio::select! {
-        () = async { tokio::time::sleep(server.drain_delay).await; api.stop(true).await } => false,
+        () = async { tokio::time::sleep(server.drain_delay).await; api.finish_calls(server.shutdown_timeout).await } => false,
         () = signals.next() => {
             tracing::warn!("in a hurry: calls in flight are left without an answer");
             true
@@ -310,7 +230,11 @@ async fn stop(
         service.jobs.stop().await;
         // What calls in flight have handed to the ledger is kept all the same.
         service.manager.shut_down().await;
-        service.close().await
+        let closed = service.close().await;
+        if !is_hurried {
+            api.end().await;
+        }
+        closed
     };
     let hurry = async {
         if !is_hurried {

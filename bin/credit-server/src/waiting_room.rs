@@ -9,9 +9,9 @@ use credit_infra::vault::Vault;
 
 use crate::config::{Settings, Sources, VaultSecret, VaultSource, with_vault};
 use crate::exit::Failure;
-use crate::serve::{serve_api, serve_metrics};
 use crate::street::Street;
 use crate::tls::Certificate;
+use crate::web::{Waiting, serve_metrics};
 use crate::wiring::{Process, Service};
 
 /// Whoever answers within this needs nobody to wait.
@@ -48,7 +48,8 @@ impl WaitingRoom<'_> {
         let is_secure = self.certificate.is_some();
         let street = Arc::new(Street::new(&self.before.allowed_origins, house.door.ids.clone(), is_secure));
         let clone = |listener: &TcpListener| listener.try_clone().map_err(anyhow::Error::from);
-        let api = serve_api(&self.before.server, clone(self.api)?, self.certificate, &house, &street)?;
+        let waiting = Waiting::start(&self.before.server, clone(self.api)?, self.certificate).await?;
+        let api = waiting.serve(&house, &street);
         let scrapes = serve_metrics(clone(self.scrapes)?, &house, self.metrics)?;
         tracing::warn!("not ready: Vault has not given the secrets yet");
         let settings = loop {
@@ -58,7 +59,7 @@ impl WaitingRoom<'_> {
             tokio::time::sleep(PAUSE).await;
         };
         // The sockets stay open: whoever connects now is answered by the house itself.
-        api.stop(false).await;
+        api.break_off().await;
         scrapes.stop(false).await;
         house.close().await?;
         tracing::info!("Vault has given the secrets");

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_credit-server");
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How many answer calls; with one the lanes live there, and it stops in another order.
+const THREADS: [&str; 2] = ["1", "2"];
 
 /// A directory in which the service runs, with its environment.
 struct Place {
@@ -301,7 +303,11 @@ fn half_a_user(service: &Running) -> TcpStream {
 
 #[test]
 fn a_signal_lets_calls_in_flight_finish_and_takes_no_new_ones() {
-    let place = Place::new();
+    THREADS.into_iter().for_each(stop_beside_a_call);
+}
+
+fn stop_beside_a_call(threads: &str) {
+    let place = Place::new().with(&[("CREDIT_SERVER__WORKERS", threads)]);
     let mut service = place.start();
     let mut wire = half_a_user(&service);
     service.signal("-TERM");
@@ -319,7 +325,11 @@ fn a_signal_lets_calls_in_flight_finish_and_takes_no_new_ones() {
 
 #[test]
 fn a_second_signal_hurries() {
-    let place = Place::new();
+    THREADS.into_iter().for_each(hurry_past_a_call);
+}
+
+fn hurry_past_a_call(threads: &str) {
+    let place = Place::new().with(&[("CREDIT_SERVER__WORKERS", threads)]);
     let mut service = place.start();
     let _wire = half_a_user(&service);
     service.signal("-TERM");

@@ -125,7 +125,8 @@ pub(crate) const KEYS: &[Key] = keys! {
     "server.port": Kind::Whole { low: 0, high: 65_535 }, Some("8080"),
         "its port; 0 takes any free one.";
     "server.workers": Kind::Whole { low: 0, high: 1024 }, Some("0"),
-        "threads that serve; 0 is one for each core. Lanes have a thread beside them (two from eight on), and views one.";
+        "threads that serve; 0 is one for each core. Lanes live on it if it is the only one, else they have a thread \
+         beside (two from eight on); views have one.";
     "server.trusted_proxies": Kind::Networks, Some(""),
         "addresses and CIDR blocks whose `X-Forwarded-For` is believed, from the right up to the first address that \
          is not one of theirs; `Forwarded` is not read.";

@@ -1,7 +1,9 @@
 //! The configuration as the program uses it: judged, typed, complete but for the secrets that profile `dev` makes.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::path::PathBuf;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use credit_core::ports::limits::Quota;
@@ -83,6 +85,13 @@ pub(crate) struct Server {
     pub(crate) shutdown_timeout: Duration,
     pub(crate) backlog: u32,
     pub(crate) max_connections: usize,
+}
+
+impl Server {
+    /// How many threads serve.
+    pub(crate) fn threads(&self) -> usize {
+        self.workers.or_else(|| available_parallelism().ok().map(NonZero::get)).unwrap_or(1)
+    }
 }
 
 /// Where metrics are scraped.

@@ -120,7 +120,7 @@ impl Service {
 
     fn over(adapters: Adapters, settings: &Settings, process: &Process) -> Result<Self, Failure> {
         let (clock, ids, documents) = (&adapters.clock, &adapters.ids, &adapters.documents);
-        let runtimes = Runtimes::start(settings.server.workers)?;
+        let runtimes = Runtimes::start(settings.server.threads(), process.lanes.clone())?;
         let shared = Shared::of(settings)?;
         let apps = Arc::new(Apps::new(documents.clone(), clock.clone(), ids.clone()));
         let api_keys = Arc::new(ApiKeys::new(ApiKeysParts {

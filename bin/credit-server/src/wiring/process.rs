@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use credit_api::ports::{LogLevel, Profiles, Traces};
 use credit_infra::vault::Vault;
+use tokio::runtime::Handle;
 
 /// Nothing of it is there for commands that only work in the house.
 #[derive(Clone, Default)]
@@ -12,6 +13,8 @@ pub(crate) struct Process {
     pub(crate) vault: Option<Arc<Vault>>,
     /// Whether it hands other processes commands and takes theirs, where the configuration says so.
     pub(crate) has_peers: bool,
+    /// Where the lanes live, if it is not on a thread of their own.
+    pub(crate) lanes: Option<Handle>,
     /// What is logged.
     pub(crate) log: Option<Arc<dyn LogLevel>>,
     /// Where traces go.

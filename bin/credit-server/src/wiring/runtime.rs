@@ -1,20 +1,18 @@
 //! Threads of their own, for what must not wait for whoever answers calls, nor they for it.
 
-use std::num::NonZero;
-use std::thread::available_parallelism;
-
 use anyhow::{Context, Result};
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// From so many processors on the lanes have a second thread, which those of several books can use.
+/// Beside so many threads that answer calls the lanes have a second one, which those of several books can use.
 const MANY: usize = 8;
 
 /// The runtimes beside those that answer calls.
 pub(super) struct Runtimes {
-    /// Of the lanes: a forced shutdown of the web or a client that hangs up never drops an append half way. A driver that
-    /// speaks over a network lives here too, for the same reason, and so do the peers.
-    pub(super) ledger: OwnRuntime,
+    /// Of the lanes, away from the calls: a client that hangs up never drops an append half way. A driver that speaks over a
+    /// network lives here too, for the same reason, and so do the peers. If one thread answers calls all of these are on it,
+    /// which ends after them.
+    pub(super) ledger: Place,
     /// Of the views, which are much work at a time: no lane waits meanwhile.
     pub(super) views: OwnRuntime,
     /// Of the background jobs.
@@ -22,11 +20,11 @@ pub(super) struct Runtimes {
 }
 
 impl Runtimes {
-    /// For so many threads that answer calls, or as many as there are processors.
-    pub(super) fn start(workers: Option<usize>) -> Result<Self> {
-        let processors = workers.or_else(|| available_parallelism().ok().map(NonZero::get)).unwrap_or(1);
+    /// For so many threads that answer calls; with the lanes there, if they live elsewhere.
+    pub(super) fn start(web: usize, lanes: Option<Handle>) -> Result<Self> {
+        let own = || OwnRuntime::start("ledger", lane_threads(web)).map(Place::Own);
         Ok(Self {
-            ledger: OwnRuntime::start("ledger", lane_threads(processors))?,
+            ledger: lanes.map(Place::Elsewhere).map_or_else(own, Ok)?,
             views: OwnRuntime::start("views", 1)?,
             jobs: OwnRuntime::start("jobs", 1)?,
         })
@@ -34,7 +32,9 @@ impl Runtimes {
 
     /// What still runs is left where it next waits.
     pub(super) fn stop(&self) {
-        for runtime in [&self.jobs, &self.views, &self.ledger] {
+        self.jobs.stop();
+        self.views.stop();
+        if let Place::Own(runtime) = &self.ledger {
             runtime.stop();
         }
     }
@@ -42,8 +42,24 @@ impl Runtimes {
 
 /// Threads of one runtime take each other's work and wake each other for it, which costs more than it gives where there is
 /// one busy book: on two processors one thread made some 1.06 times as many spends as two (`docs/benchmarks.md`).
-fn lane_threads(processors: usize) -> usize {
-    if processors < MANY { 1 } else { 2 }
+fn lane_threads(web: usize) -> usize {
+    if web < MANY { 1 } else { 2 }
+}
+
+/// Where something runs.
+pub(super) enum Place {
+    Own(OwnRuntime),
+    /// On a thread that others have too and end.
+    Elsewhere(Handle),
+}
+
+impl Place {
+    pub(super) fn handle(&self) -> Handle {
+        match self {
+            Self::Own(runtime) => runtime.handle(),
+            Self::Elsewhere(handle) => handle.clone(),
+        }
+    }
 }
 
 /// A runtime of its own.
