@@ -230,11 +230,7 @@ async fn stop(
         service.jobs.stop().await;
         // What calls in flight have handed to the ledger is kept all the same.
         service.manager.shut_down().await;
-        let closed = service.close().await;
-        if !is_hurried {
-            api.end().await;
-        }
-        closed
+        service.close().await
     };
     let hurry = async {
         if !is_hurried {
@@ -249,6 +245,10 @@ async fn stop(
         () = hurry => Err(anyhow!("the ledger was not drained and the store not closed within {HURRY:?} of the second signal")),
         () = tokio::time::sleep(patience) => Err(anyhow!("the ledger was not drained and the store not closed within {patience:?}")),
     };
+    if !is_hurried && closed.is_ok() {
+        // What was answered is sent, unless somebody does not read it.
+        let _ended = tokio::time::timeout(HURRY, api.end()).await;
+    }
     // Nobody waits for it: the process ends now.
     drop(scrapes.stop(false));
     closed

@@ -2,7 +2,7 @@
 
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -125,15 +125,17 @@ impl Waiting {
 
 impl Web {
     /// Takes no new connections; what is in flight finishes, within so long at most. Idle connections are closed; where the
-    /// lanes live here, they and their thread go on until [`Self::end`].
+    /// lanes live here, they and their thread go on until [`Self::end`], and who calls meanwhile is answered as far as it
+    /// goes.
     pub(crate) async fn finish_calls(&self, patience: Duration) {
         let Some(socket) = &self.socket else { return self.server.stop(true).await };
         self.server.pause().await;
         if let Err(error) = refuse_connections(socket) {
             tracing::warn!(%error, "who connects now waits until the stop");
         }
+        self.calls.are_waited_for.store(true, Ordering::Release);
         let answered = async {
-            while self.calls.0.load(Ordering::Acquire) > 0 {
+            while self.calls.in_flight.load(Ordering::Acquire) > 0 {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         };
@@ -158,23 +160,29 @@ fn refuse_connections(socket: &TcpListener) -> std::io::Result<()> {
     TcpStream::from(OwnedFd::from(socket.try_clone()?)).shutdown(Shutdown::Read)
 }
 
-/// How many calls are in flight.
+/// How many calls are in flight. Once they are waited for no more are counted, or it might never end.
 #[derive(Default)]
-struct Calls(AtomicUsize);
+struct Calls {
+    in_flight: AtomicUsize,
+    are_waited_for: AtomicBool,
+}
 
 /// One of them. It ends when it is dropped, also if nobody waits for the answer any more.
 struct InFlight(Arc<Calls>);
 
 impl Calls {
-    fn begin(self: Arc<Self>) -> InFlight {
-        self.0.fetch_add(1, Ordering::AcqRel);
-        InFlight(self)
+    fn begin(self: Arc<Self>) -> Option<InFlight> {
+        if self.are_waited_for.load(Ordering::Acquire) {
+            return None;
+        }
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
+        Some(InFlight(self))
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::AcqRel);
+        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
