@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 
 const IN_FLIGHT: usize = 200;
 const START: i64 = 10_000;
+/// Who calls during a stop, and how long each waits after the one before.
+const LATE: usize = 64;
+const LATE_STEP: Duration = Duration::from_millis(10);
 /// A process with one thread for calls has its lanes on it, one with more has them beside, and each ends in its own order.
 const THREADS: [&str; 2] = ["1", "2"];
 
@@ -36,16 +39,19 @@ fn connect(server: &Server) -> TcpStream {
 fn half_sent(server: &Server, wallet: &str) -> HalfSent {
     let key = unique("half-");
     let body = spend(wallet).to_string();
-    let head = format!(
-        "POST /v1/transactions HTTP/1.1\r\nhost: shop\r\nx-api-key: {}\r\nidempotency-key: {key}\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        server.api_key(),
-        body.len()
-    );
+    let head = head(server.api_key(), &key, &body);
     let (begin, rest) = body.split_at(10);
     let mut stream = connect(server);
     stream.write_all(format!("{head}{begin}").as_bytes()).expect("it is taken");
     HalfSent { stream, key, rest: rest.to_owned() }
+}
+
+fn head(api_key: &str, key: &str, body: &str) -> String {
+    format!(
+        "POST /v1/transactions HTTP/1.1\r\nhost: shop\r\nx-api-key: {api_key}\r\nidempotency-key: {key}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    )
 }
 
 fn spend(wallet: &str) -> Value {
@@ -188,6 +194,66 @@ fn keep_a_connection(threads: &str) {
         ending.join().expect("no panic")
     });
     assert_eq!(code, Some(0), "{}", server.log());
+}
+
+#[test]
+fn who_calls_on_a_kept_connection_during_the_stop_is_told_the_truth() {
+    THREADS.into_iter().for_each(call_during_the_stop);
+}
+
+fn call_during_the_stop(threads: &str) {
+    let mut server = Server::start(&[("CREDIT_SERVER__WORKERS", threads)]).expect("a server");
+    let owner = register(&server.app());
+    purchase(&server.app(), &owner.wallet, START);
+    let kept: Vec<_> = (0..LATE).map(|_| connect(&server)).collect();
+    let kept: Vec<_> = kept
+        .into_iter()
+        .map(|mut stream| {
+            let answer = ask(&mut stream, "/health/live");
+            assert!(answer.starts_with("http/1.1 200"), "{answer}");
+            (stream, unique("late-"), spend(&owner.wallet).to_string())
+        })
+        .collect();
+    let api_key = server.api_key().to_owned();
+    let answers = Mutex::new(Vec::new());
+    let together = Barrier::new(LATE + 1);
+    let code = std::thread::scope(|scope| {
+        for ((mut stream, key, body), after) in kept.into_iter().zip(0..) {
+            let (answers, together, api_key) = (&answers, &together, &api_key);
+            scope.spawn(move || {
+                together.wait();
+                std::thread::sleep(LATE_STEP * after);
+                let call = head(api_key, &key, &body) + &body;
+                let got = if stream.write_all(call.as_bytes()).is_ok() { answer(stream) } else { None };
+                answers.lock().expect("no panic").push((key, got));
+            });
+        }
+        together.wait();
+        server.terminate().expect("it ends")
+    });
+    assert_eq!(code, Some(0), "{}", server.log());
+
+    server.start_again().expect("it starts again");
+    let app = server.app();
+    let answers = answers.into_inner().expect("no panic");
+    let with =
+        |wanted| answers.iter().filter(|(_, got)| got.as_ref().map(|(status, _)| *status) == wanted).count();
+    println!(
+        "{threads} threads: {} made, {} refused, {} closed",
+        with(Some(201)),
+        with(Some(503)),
+        with(None)
+    );
+    assert_eq!(with(Some(201)) + with(Some(503)) + with(None), LATE, "{answers:?}");
+    assert!(with(Some(201)) < LATE, "nobody called during the stop");
+    for (key, first) in answers {
+        let again = app.post_once("/v1/transactions", &key, &spend(&owner.wallet)).expect(201);
+        if let Some((201, body)) = first {
+            assert_eq!((again.header("idempotent-replayed"), &again.body), (Some("true"), &body), "{key}");
+        }
+    }
+    assert_eq!(wallet(&app, &owner.wallet)["balance"], START - i64::try_from(LATE).expect("few"));
+    audit(&server.admin());
 }
 
 #[test]

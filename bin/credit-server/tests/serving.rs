@@ -343,6 +343,20 @@ fn hurry_past_a_call(threads: &str) {
 }
 
 #[test]
+fn lanes_have_a_thread_of_their_own_unless_one_thread_answers_calls() {
+    for (threads, has_own) in [("1", false), ("2", true)] {
+        let place = Place::new().with(&[("CREDIT_SERVER__WORKERS", threads)]);
+        let service = place.start();
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", service.process.id())).expect("it runs");
+        let names: Vec<_> =
+            tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok()).collect();
+        assert!(names.iter().any(|name| name == "views\n"), "{names:?}");
+        assert_eq!(names.iter().any(|name| name == "ledger\n"), has_own, "{threads}: {names:?}");
+        assert_eq!(service.stop(), Some(0));
+    }
+}
+
+#[test]
 fn healthcheck_finds_the_service_by_its_configuration() {
     let place = Place::new();
     let service = place.start();
