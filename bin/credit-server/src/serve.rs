@@ -210,7 +210,7 @@ async fn first_credentials(
 /// connections, and idle ones are closed;
 /// what is in flight finishes, unless a second signal or the timeout comes first; the modules stop, which drains the
 /// ledger; the store is closed. That takes as long again at most, and with a second signal [`HURRY`]: a store that does not
-/// answer keeps nobody for ever, and it fails then.
+/// answer keeps nobody for ever, and it fails then. The thread that lanes and calls share ends last, as does what is idle there.
 async fn stop(
     api: &Web,
     scrapes: &ServerHandle,
